@@ -1,0 +1,19 @@
+package depshold
+import (
+ _ "github.com/mochi-mqtt/server/v2"
+ _ "go.etcd.io/bbolt"
+ _ "github.com/rs/zerolog"
+ _ "github.com/stretchr/testify/require"
+ _ "github.com/eclipse/paho.golang/autopaho"
+ _ "github.com/eclipse/paho.mqtt.golang"
+ _ "github.com/alecthomas/kong"
+ _ "github.com/gorilla/websocket"
+ _ "go.yaml.in/yaml/v3"
+ _ "golang.org/x/crypto/argon2"
+ _ "github.com/prometheus/client_golang/prometheus/promhttp"
+ _ "golang.org/x/sys/unix"
+ _ "golang.org/x/term"
+ _ "golang.org/x/sync/errgroup"
+ _ "github.com/mattn/go-isatty"
+ _ "github.com/rs/xid"
+)
