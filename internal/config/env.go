@@ -1,0 +1,147 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+const (
+	envPrefix = "TARSD_"
+	envFile   = "TARSD_CONFIG" // name of the configuration file
+)
+
+// EnvName is the name of key in the environment: limits.packet_bytes is
+// TARSD_LIMITS_PACKET_BYTES.
+func EnvName(key string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+// legacyEnv are names of the system that tarsd replaces, where they mean the same. A name of
+// our own wins over them.
+var legacyEnv = []struct{ name, key string }{
+	{"LOG_LEVEL", "log.level"},
+}
+
+// foreignEnv are names that start with our prefix and are not ours to judge: what our own tests
+// and benches are told by, and what Kubernetes sets for a service that is called tarsd.
+var foreignEnv = []string{
+	"TARSD_BIN", "TARSD_TEST_", "TARSD_CRASH_", "TARSD_BENCH_", "TARSD_INTEROP_",
+	"TARSD_PORT", "TARSD_SERVICE_HOST", "TARSD_SERVICE_PORT",
+}
+
+// environment is the map of NAME=VALUE lines. An empty value counts as not set: compose files
+// and unit files pass those on for variables that nobody set.
+func environment(lines []string) map[string]string {
+	env := make(map[string]string, len(lines))
+	for _, l := range lines {
+		if name, value, ok := strings.Cut(l, "="); ok && value != "" {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+// fromEnv applies the environment to c, in the order of the names so that messages are stable.
+func (d *decoder) fromEnv(c *Config, env map[string]string) {
+	for _, l := range legacyEnv {
+		if v, ok := env[l.name]; ok {
+			d.where = l.name
+			d.assign(c, l.key, v)
+		}
+	}
+	keys := map[string]string{}
+	for _, k := range Keys() {
+		keys[EnvName(k)] = k
+	}
+	var names []string
+	for name := range env {
+		if strings.HasPrefix(name, envPrefix) && name != envFile {
+			names = append(names, name)
+		}
+	}
+	for _, name := range sorted(names) {
+		key, ok := keys[name]
+		if !ok {
+			key, ok = entryOf(name, keys)
+		}
+		switch {
+		case ok:
+			d.where = name
+			d.assign(c, key, env[name])
+		case !foreign(name):
+			d.problems.add("", name, "%s", unknown(name, keysOf(keys)))
+		}
+	}
+}
+
+func foreign(name string) bool {
+	return slices.ContainsFunc(foreignEnv, func(p string) bool { return strings.HasPrefix(name, p) })
+}
+
+// entryOf finds the map that name is an entry of: TARSD_ACCESS_ROLES_GUEST is
+// access.roles.guest.
+func entryOf(name string, keys map[string]string) (string, bool) {
+	for env, key := range keys {
+		if rest, ok := strings.CutPrefix(name, env+"_"); ok && rest != "" && isMap(key) {
+			return key + "." + strings.ToLower(rest), true
+		}
+	}
+	return "", false
+}
+
+// keysOf are the names of the environment, sorted.
+func keysOf(keys map[string]string) []string {
+	out := make([]string, 0, len(keys))
+	for env := range keys {
+		out = append(out, env)
+	}
+	return sorted(out)
+}
+
+// isMap reports whether key takes entries of any name.
+func isMap(key string) bool {
+	for _, f := range fields() {
+		if f.key == key {
+			return f.value.Kind() == reflect.Map
+		}
+	}
+	return false
+}
+
+// field is one key of the configuration with its default.
+type field struct {
+	key   string
+	value reflect.Value
+	tag   reflect.StructTag
+}
+
+// fields are all keys in the order of the structs.
+func fields() []field {
+	c := Default()
+	var out []field
+	var walk func(v reflect.Value, key string)
+	walk = func(v reflect.Value, key string) {
+		for i := range v.NumField() {
+			sf, f := v.Type().Field(i), v.Field(i)
+			k := join(key, sf.Tag.Get("yaml"))
+			if f.Kind() == reflect.Struct && !isLeaf(f.Type()) {
+				walk(f, k)
+				continue
+			}
+			out = append(out, field{k, f, sf.Tag})
+		}
+	}
+	walk(reflect.ValueOf(&c).Elem(), "")
+	return out
+}
+
+// Keys are the paths of all keys.
+func Keys() []string {
+	fs := fields()
+	keys := make([]string, len(fs))
+	for i, f := range fs {
+		keys[i] = f.key
+	}
+	return keys
+}
