@@ -1,0 +1,398 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"github.com/tarsd/tarsd/broker"
+	"github.com/tarsd/tarsd/internal/wire"
+	"github.com/tarsd/tarsd/storage"
+)
+
+// maxClientID bounds a client id, which is part of keys, logs and topics. In bytes.
+const maxClientID = 1024
+
+// takeoverWait is how long a new connection waits for the old one of its client id to end.
+// The old reader is woken at once; it can be late only when it waits for the disk.
+const takeoverWait = 2 * time.Second
+
+// Admission is the answer to a CONNECT.
+type Admission struct {
+	Code    wire.Code // wire.Success: the connection may go on
+	Reason  string
+	Present bool // there was a session
+
+	SessionExpiry uint32 // seconds; what the session really gets
+	KeepAlive     uint16 // seconds; what the connection really gets
+	link          *link
+}
+
+// Connect authenticates a connection and gives it its session, taking it over from an older
+// connection. peer has everything but User and Roles, which the policy sets. It is called on
+// the connection's reader goroutine, before the CONNACK; Start has to follow when that is sent.
+func (e *Engine) Connect(ctx context.Context, conn *broker.Conn, peer *Peer) Admission {
+	cp := conn.Connect()
+	a := e.admit(ctx, cp, peer)
+	if a.Code != wire.Success {
+		e.counts.refused.Add(1)
+		e.event(Event{
+			Kind: "refused", Client: peer.ID, User: peer.User, Remote: peer.Remote, Listener: peer.Listener,
+			Reason: a.Reason, Code: a.Code,
+		})
+		return a
+	}
+	l := &link{
+		e: e, conn: conn, peer: peer, version: cp.Version,
+		window:   int(min(cp.ReceiveMaximum, e.lim.Inflight)),
+		aliasMax: min(cp.TopicAliasMaximum, e.lim.TopicAliasMaximum),
+	}
+	if l.aliasMax > 0 {
+		l.aliasesOut = map[string]uint16{}
+	}
+	l.courier.e = e
+	for _, h := range e.hooks {
+		if in := h.Attach(peer); in != nil {
+			l.inspectors = append(l.inspectors, in)
+		}
+	}
+	if code, reason := e.claim(l, cp, &a); code != wire.Success {
+		a.Code, a.Reason = code, reason
+		return a
+	}
+	conn.Attach(l, cp.MaximumPacket, a.KeepAlive)
+	a.link = l
+	return a
+}
+
+// admit checks a CONNECT against limits and policy.
+func (e *Engine) admit(ctx context.Context, cp *wire.ConnectPacket, peer *Peer) Admission {
+	refuse := func(c wire.Code, reason string) Admission { return Admission{Code: c, Reason: reason} }
+	switch {
+	case cp.AuthMethod != "":
+		return refuse(wire.BadAuthenticationMethod, "authentication method not supported")
+	case len(peer.ID) > maxClientID:
+		return refuse(wire.ClientIDNotValid, "client id longer than 1024 bytes")
+	case cp.Will != nil && cp.Will.QoS > e.lim.MaxQoS:
+		return refuse(wire.QoSNotSupported, "QoS of the will not supported") // [MQTT-3.2.2-12]
+	case cp.Will != nil && cp.Will.Retain && !e.lim.Retain:
+		return refuse(wire.RetainNotSupported, "retained will not supported") // [MQTT-3.2.2-13]
+	}
+	var user *string
+	if cp.HasUser {
+		user = &cp.User
+	}
+	if code, reason := e.policy.Authenticate(ctx, peer, user, cp.Password); code != wire.Success {
+		return refuse(code, reason)
+	}
+	if w := cp.Will; w != nil {
+		if w.Topic[0] == '$' || !e.policy.MayPublish(peer, w.Topic) {
+			return refuse(wire.NotAuthorized, "will topic not authorized")
+		}
+		if len(w.Topic) > e.lim.TopicBytes || levels(w.Topic) > e.lim.TopicLevels {
+			return refuse(wire.TopicNameInvalid, "will topic longer or deeper than allowed")
+		}
+	}
+	a := Admission{SessionExpiry: e.expiryFor(cp), KeepAlive: cp.KeepAlive}
+	if limit := e.lim.KeepAlive; limit > 0 && cp.Version >= wire.V5 && (cp.KeepAlive == 0 || cp.KeepAlive > limit) {
+		a.KeepAlive = limit // [MQTT-3.1.2-21]; 3.1.1 has no way to say so
+	}
+	return a
+}
+
+// expiryFor is the session expiry in seconds that a client gets.
+func (e *Engine) expiryFor(cp *wire.ConnectPacket) uint32 {
+	want := cp.SessionExpiry
+	if cp.Version < wire.V5 {
+		want = 0
+		if !cp.CleanStart {
+			want = neverExpires
+		}
+	}
+	return e.capExpiry(want)
+}
+
+func (e *Engine) capExpiry(want uint32) uint32 {
+	if most := int64(e.lim.SessionExpiry / time.Second); most > 0 && int64(want) > most {
+		return uint32(most)
+	}
+	return want
+}
+
+// claim finds or makes the session of l's client id and makes l its owner.
+func (e *Engine) claim(l *link, cp *wire.ConnectPacket, a *Admission) (wire.Code, string) {
+	id := l.peer.ID
+	for {
+		e.mu.Lock()
+		if e.closing {
+			e.mu.Unlock()
+			return wire.ServerShuttingDown, "server shutting down"
+		}
+		s := e.sessions[id]
+		if s != nil && s.user != l.peer.User {
+			e.mu.Unlock()
+			e.event(Event{Kind: "refused", Client: id, User: l.peer.User, Remote: l.peer.Remote, Reason: "client id belongs to another user", Code: wire.NotAuthorized})
+			return wire.NotAuthorized, "client id belongs to another user"
+		}
+		if s != nil && s.owner != nil {
+			old := s.owner
+			e.mu.Unlock()
+			e.takeOver(old)
+			continue
+		}
+		if s != nil && (cp.CleanStart || s.orphan) { // [MQTT-3.1.2-4]
+			s.owner = l // nobody else may have it meanwhile
+			e.mu.Unlock()
+			s.returned()
+			e.end(s, "")
+			continue
+		}
+		if s == nil {
+			s = e.newSession(id, l.peer.User)
+			e.sessions[id] = s
+		} else {
+			a.Present = true
+		}
+		s.owner, l.s = l, s
+		e.mu.Unlock()
+		e.adopt(s, l, cp, a)
+		return wire.Success, ""
+	}
+}
+
+// takeOver ends an older connection of a client id. [MQTT-3.1.4-3]
+func (e *Engine) takeOver(old *link) {
+	e.event(Event{Kind: "takeover", Client: old.peer.ID, User: old.peer.User, Remote: old.peer.Remote, Code: wire.SessionTakenOver})
+	old.conn.Disconnect(wire.SessionTakenOver, "session taken over")
+	wait := time.NewTimer(takeoverWait)
+	defer wait.Stop()
+	select {
+	case <-old.conn.Done():
+	case <-wait.C:
+	}
+	e.release(old) // does nothing if the old reader has done it
+}
+
+func (e *Engine) newSession(id, user string) *session {
+	return &session{e: e, id: id, user: user, sentRec: &sentRecord{session: id}, q: queue{base: 1}, subs: map[string]*subscription{}}
+}
+
+// adopt gives the session what the new connection says of it.
+func (e *Engine) adopt(s *session, l *link, cp *wire.ConnectPacket, a *Admission) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peer.Store(l.peer)
+	s.stopTimers()
+	if s.will != nil { // back before its delay was over: [MQTT-3.1.3-9]
+		s.forgetWill()
+	}
+	s.setExpiry(a.SessionExpiry)
+	if w := cp.Will; w != nil {
+		s.setWill(w, l)
+	}
+	if a.Present {
+		s.recheck(l.peer)
+	}
+}
+
+// setExpiry changes how long the session lives on after its connection. s.mu is held.
+func (s *session) setExpiry(seconds uint32) {
+	was := s.persistent.Load()
+	s.expiry = seconds
+	s.persistent.Store(seconds > 0)
+	if was != (seconds > 0) && len(s.subs) > 0 {
+		s.e.trie.all.Add(1) // cached matches know which of their sessions are kept
+	}
+	if s.persistent.Load() || s.recorded {
+		s.save(0)
+	}
+}
+
+// save writes the session's record. lost is when its connection ended, Unix ms, 0 while it is
+// connected. s.mu is held.
+func (s *session) save(lost int64) {
+	if s.e.store == nil {
+		return
+	}
+	s.recorded = true
+	s.e.submit(put(sessionRecord(s.id, s.user, s.expiry, lost)))
+}
+
+// recheck drops subscriptions that the policy does not allow any more. s.mu is held.
+func (s *session) recheck(p *Peer) {
+	for _, sub := range s.subs {
+		if !s.e.policy.MaySubscribe(p, sub.filter) {
+			s.unsubscribe(sub)
+			s.e.event(Event{Kind: "subscribe_refused", Client: s.id, User: p.User, Topic: sub.name, Reason: "not_authorized", Code: wire.NotAuthorized})
+		}
+	}
+}
+
+// Start begins deliveries on a connection whose CONNACK is in its buffer.
+func (e *Engine) Start(a Admission) {
+	l := a.link
+	s := l.s
+	e.counts.connected()
+	l.started.Store(true)
+	e.event(Event{Kind: "connect", Client: s.id, User: l.peer.User, Remote: l.peer.Remote, Listener: l.peer.Listener})
+	l.conn.Established()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.mu.Lock()
+	mine := s.owner == l
+	e.mu.Unlock()
+	if !mine || s.gone || l.ended.Load() {
+		return
+	}
+	s.link.Store(l)
+	s.q.rewind()
+	s.pump(l)
+	l.courier.touch(l.conn)
+}
+
+// release ends what a connection has of its session. It may be called twice.
+func (e *Engine) release(l *link) {
+	if l.ended.Swap(true) {
+		return
+	}
+	s := l.s
+	n := l.conn.Counters()
+	e.counts.closed(n)
+	if l.started.Load() {
+		e.counts.online.Add(-1)
+	}
+	e.event(Event{
+		Kind: "disconnect", Client: s.id, User: l.peer.User, Remote: l.peer.Remote, Listener: l.peer.Listener, Reason: l.conn.Reason(),
+	})
+	s.mu.Lock()
+	s.link.CompareAndSwap(l, nil)
+	if d := l.conn.Disconnected(); d != nil {
+		if d.HasSessionExpiry {
+			s.setExpiry(e.capExpiry(d.SessionExpiry))
+		}
+		if d.Code == wire.Success { // [MQTT-3.14.4-3]
+			s.forgetWill()
+		}
+	}
+	s.q.rewind()
+	s.lost = e.now()
+	over := !s.persistent.Load() || s.condemned
+	s.mu.Unlock()
+	s.handOver(over)
+	if over {
+		e.end(s, "")
+		return
+	}
+	s.mu.Lock()
+	if s.recorded {
+		s.save(s.lost.UnixMilli())
+	}
+	will := s.connectionLost()
+	s.mu.Unlock()
+	if will != nil {
+		e.publishWill(will)
+	}
+	e.mu.Lock()
+	s.owner = nil
+	e.mu.Unlock()
+}
+
+// connectionLost starts the clocks of a session without a connection, and returns the will if
+// it is due at once. s.mu is held.
+func (s *session) connectionLost() *will {
+	if s.e.isClosing() {
+		return nil
+	}
+	if s.expiry != neverExpires {
+		left := time.Duration(s.expiry)*time.Second - s.e.now().Sub(s.lost)
+		s.timer = time.AfterFunc(max(left, 0), func() { s.e.endIfUnowned(s, "session_expired") })
+	}
+	w := s.will
+	switch {
+	case w == nil:
+	case w.delay == 0:
+		s.will = nil
+		return w
+	default:
+		w.arm(s, time.Duration(w.delay)*time.Second)
+	}
+	return nil
+}
+
+func (e *Engine) isClosing() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closing
+}
+
+// endIfUnowned ends a session that has no connection.
+func (e *Engine) endIfUnowned(s *session, reason string) {
+	e.mu.Lock()
+	if s.owner != nil || e.sessions[s.id] != s || e.closing {
+		e.mu.Unlock()
+		return
+	}
+	s.owner = &link{} // nobody may have it meanwhile
+	e.mu.Unlock()
+	e.end(s, reason)
+}
+
+// end ends a session: its will is published, everything of it is deleted. The caller owns it.
+// reason names the drops of what was queued; empty if the client wanted it.
+func (e *Engine) end(s *session, reason string) {
+	s.mu.Lock()
+	will := s.will
+	s.stopTimers()
+	s.gone = true
+	s.link.Store(nil)
+	for _, sub := range s.subs {
+		e.trie.remove(sub)
+	}
+	ops := s.deletions()
+	if reason != "" && s.q.live > 0 {
+		e.counts.drops(s.id, "", reason, s.q.live)
+	}
+	s.q, s.cursors, s.inbound = queue{base: s.q.next()}, nil, nil
+	s.settle()
+	s.will = nil
+	s.mu.Unlock()
+	if will != nil && !e.isClosing() {
+		e.publishWill(will)
+	}
+	e.submit(ops...)
+	e.mu.Lock()
+	if e.sessions[s.id] == s {
+		delete(e.sessions, s.id)
+	}
+	e.mu.Unlock()
+	if reason != "" {
+		e.event(Event{Kind: "session_end", Client: s.id, User: s.user, Reason: reason})
+	}
+}
+
+// deletions are the operations that delete everything of the session from disk. s.mu is held.
+func (s *session) deletions() []storage.Op {
+	if s.e.store == nil {
+		return nil
+	}
+	var ops []storage.Op
+	for i := range s.q.n {
+		if it := s.q.at(i); it.rec != nil {
+			ops = append(ops, delWeak(it.rec))
+		}
+	}
+	if s.recorded {
+		for name := range s.subs {
+			ops = append(ops, del(subscriptionKeyRecord(s.id, name)))
+		}
+		for id, state := range s.inbound {
+			if state != inboundMemory {
+				ops = append(ops, del(inboundRecord(s.id, id)))
+			}
+		}
+		ops = append(ops, del(sessionRecord(s.id, "", 0, 0)), del(s.sentRec))
+	}
+	if s.will != nil && !s.e.isClosing() {
+		ops = append(ops, del(willKeyRecord(s.id)))
+	}
+	return ops
+}

@@ -1,0 +1,245 @@
+package delivery
+
+import (
+	"github.com/tarsd/tarsd/internal/wire"
+	"github.com/tarsd/tarsd/storage"
+)
+
+// deferred is a QoS 2 message whose delivery waits for the commit that holds its packet id and
+// the queue entries of all its subscribers: a crash leaves all of it or nothing.
+type deferred struct {
+	l     *link
+	id    uint16
+	p     publication // kept
+	match *match
+	held  []heldItem
+	code  wire.Code
+	old   *message // retained message that it replaced
+}
+
+// heldItem is a place in a queue that waits for its commit.
+type heldItem struct {
+	s      *session
+	seq    uint64
+	group  *group
+	marked bool // the commit also says that it was sent
+}
+
+// inboundRecord is the record of an accepted QoS 2 packet id.
+func inboundRecord(session string, id uint16) *rawRecord {
+	return &rawRecord{bucket: bucketInbound, key: inboundKey(nil, session, id), value: []byte{codecVersion}}
+}
+
+// acceptDeferred takes a durable QoS 2 message.
+func (l *link) acceptDeferred(id uint16, p *publication, m *match) {
+	e := l.e
+	msg := p.keep()
+	d := &deferred{l: l, id: id, p: *p, match: m}
+	clearing := p.retain && len(p.payload) == 0
+	if p.retain && !clearing && !e.ret.room(p.topic, msg.size(), e.lim.RetainedMessages, e.lim.RetainedBytes) {
+		e.counts.drop(l.peer.ID, p.topic, "retained_full")
+		l.ackRefused(id, wire.QuotaExceeded)
+		return
+	}
+	var ops []storage.Op
+	var r result
+	for i := range m.targets {
+		t := &m.targets[i]
+		if t.qos == 0 || (t.noLocal && t.session == l.s) {
+			continue
+		}
+		ops = d.hold(t, nil, &r, ops)
+	}
+	for _, g := range m.groups {
+		if s := g.pick(nil, p.qos); s != nil && s.qos > 0 {
+			t := target{session: s.session, qos: s.qos, rap: s.rap}
+			if s.subID > 0 {
+				t.subIDs = []uint32{s.subID}
+			}
+			ops = d.hold(&t, g, &r, ops)
+		}
+	}
+	if r.taken == 0 && r.refused > 0 && !p.retain {
+		l.ackRefused(id, wire.QuotaExceeded)
+		return
+	}
+	if l.s.persistent.Load() {
+		ops = append(ops, put(inboundRecord(l.peer.ID, id)))
+	}
+	l.remember(id, inboundPending)
+	l.deferred.Add(1)
+	l.stored.Add(1)
+	size := len(p.payload) + 128
+	if !p.retain || p.topic[0] == '$' {
+		e.store.Submit(storage.Discard, d, size, ops...)
+		return
+	}
+	var now *message // what the topic has from now on
+	if !clearing {
+		now = msg
+	}
+	e.ret.set(p.topic, now, func(old *message) {
+		d.old = old
+		if clearing {
+			if old != nil {
+				ops = append(ops, del(retainedRecord{old}))
+			}
+		} else {
+			ops = append(ops, put(retainedRecord{msg}))
+		}
+		e.store.Submit(storage.Discard, d, size, ops...)
+	})
+}
+
+// ackRefused answers a QoS 2 message that nobody can take.
+func (l *link) ackRefused(id uint16, code wire.Code) {
+	if l.version < wire.V5 {
+		l.remember(id, inboundMemory)
+		code = wire.Success
+	}
+	l.ack(wire.TypePubrec, id, code)
+}
+
+// hold queues the message for one session, to be sent when it is committed.
+func (d *deferred) hold(t *target, g *group, r *result, ops []storage.Op) []storage.Op {
+	seq := t.session.take(&d.l.courier, &d.p, t, g, min(d.p.qos, t.qos), held, false, r)
+	if seq == 0 {
+		return ops
+	}
+	s := t.session
+	h := heldItem{s: s, seq: seq, group: g}
+	s.mu.Lock()
+	if it := s.bySeq(seq); it != nil && it.rec != nil {
+		ops = append(ops, put(it.rec))
+		// It will be sent right after this commit, as far as one can see: one commit for both.
+		if l := s.link.Load(); l != nil && s.q.n-s.q.sent+s.q.inflight <= l.window {
+			h.marked = true
+			s.sentRec.raise(seq)
+			ops = append(ops, put(s.sentRec))
+		}
+	}
+	s.mu.Unlock()
+	d.held = append(d.held, h)
+	return ops
+}
+
+// bySeq returns the item with a sequence number, or nil. s.mu is held.
+func (s *session) bySeq(seq uint64) *item {
+	if s.gone || seq < s.q.base || seq >= s.q.next() {
+		return nil
+	}
+	it := s.q.at(int(seq - s.q.base))
+	if it.state == finished {
+		return nil
+	}
+	return it
+}
+
+// Committed implements storage.Done. It runs on the store's notifier goroutine.
+func (d *deferred) Committed(err error) {
+	l, e := d.l, d.l.e
+	defer func() {
+		l.deferred.Add(-1)
+		l.stored.Add(-1)
+	}()
+	for _, h := range d.held {
+		if there := h.s.commit(h, err == nil); !there && err == nil && h.group != nil {
+			var r result // the member has left meanwhile
+			e.notified.toGroup(&d.p, h.group, h.s, &r)
+		}
+	}
+	if err != nil {
+		d.withdraw()
+		return
+	}
+	for i := range d.match.targets {
+		if t := &d.match.targets[i]; t.qos == 0 && !(t.noLocal && t.session == l.s) {
+			var r result
+			e.notified.toTarget(&d.p, t, nil, false, &r)
+		}
+	}
+	state := inboundMemory
+	if l.s.persistent.Load() {
+		state = inboundDisk
+	}
+	l.s.mu.Lock()
+	if have, ok := l.s.inbound[d.id]; ok && have == inboundPending {
+		l.s.inbound[d.id] = state
+	}
+	l.s.mu.Unlock()
+	l.conn.AppendAck(wire.TypePubrec, d.id, wire.Success)
+	e.notified.touch(l.conn)
+}
+
+// withdraw undoes what a message that the disk did not take has changed.
+func (d *deferred) withdraw() {
+	l, e := d.l, d.l.e
+	if d.p.retain {
+		e.ret.restore(d.p.topic, d.p.kept, d.old, len(d.p.payload) == 0)
+	}
+	l.s.mu.Lock()
+	delete(l.s.inbound, d.id)
+	l.s.mu.Unlock()
+	e.counts.refuse(l.peer, d.p.topic, "storage", errStore.Code)
+	l.refuseStored()
+	l.done(wire.TypePubrec, errStore.Code)
+	if l.version >= wire.V5 {
+		l.conn.AppendAck(wire.TypePubrec, d.id, errStore.Code)
+		e.notified.touch(l.conn)
+	}
+}
+
+// commit releases a held item, or drops it if its commit failed. It reports whether the item
+// was there.
+func (s *session) commit(h heldItem, ok bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it := s.bySeq(h.seq)
+	if it == nil || it.state != held {
+		return false
+	}
+	if ok {
+		it.state = waiting
+		if h.marked {
+			s.marked = max(s.marked, h.seq)
+		}
+	} else {
+		s.q.finish(int(h.seq - s.q.base)) // its record was never written
+	}
+	s.settle()
+	if l := s.link.Load(); l != nil {
+		s.pump(l)
+		s.e.notified.touch(l.conn)
+	}
+	return true
+}
+
+// postponed is a message of a connection that has deferred ones: it follows them.
+type postponed struct {
+	l    *link
+	id   uint16
+	p    publication
+	hash uint32
+	gen  uint64
+	m    *match
+}
+
+func (l *link) postpone(id uint16, p *publication, t *topicEntry) {
+	p.keep()
+	l.deferred.Add(1)
+	l.stored.Add(1)
+	l.e.store.Submit(storage.Keep, &postponed{l: l, id: id, p: *p, hash: t.hash, gen: t.gen, m: t.match}, len(p.payload)+128)
+}
+
+// Committed implements storage.Done.
+func (d *postponed) Committed(error) {
+	l := d.l
+	m := d.m
+	if l.e.trie.generation(d.hash) != d.gen {
+		m = l.e.trie.match(d.p.topic)
+	}
+	// What finish submits is acknowledged behind this one, so it counts as stored until then.
+	l.finish(l.e.notified, d.id, &d.p, m)
+	l.deferred.Add(-1)
+	l.stored.Add(-1)
+}

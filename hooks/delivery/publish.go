@@ -1,0 +1,236 @@
+package delivery
+
+import (
+	"context"
+	"time"
+
+	"github.com/tarsd/tarsd/internal/wire"
+	"github.com/tarsd/tarsd/storage"
+)
+
+// onPublish handles one inbound message, on the reader goroutine.
+func (l *link) onPublish(p *wire.PublishPacket) error {
+	if p.QoS > l.e.lim.MaxQoS {
+		return errQoS
+	}
+	if p.Retain && !l.e.lim.Retain {
+		return errRetain
+	}
+	t, err := l.entry(p)
+	if err != nil {
+		return err
+	}
+	if p.QoS > 0 {
+		if err := l.quota(p); err != nil {
+			return err
+		}
+		if p.QoS == 2 && l.repeated(p.ID) {
+			return nil
+		}
+	}
+	if t.refused != "" {
+		l.e.counts.refuse(l.peer, t.topic, t.refused, t.code)
+		l.refuse(p, t.code)
+		return nil
+	}
+	if len(l.inspectors) > 0 {
+		if deliver, err := l.inspect(p, t.topic); err != nil || !deliver {
+			return err
+		}
+	}
+	return l.accept(p, t)
+}
+
+// quota counts p against the client's allowance. MQTT 3.1.1 has none; there the reader waits
+// for the store instead.
+func (l *link) quota(p *wire.PublishPacket) error {
+	n := l.unacked.Add(1)
+	if l.version >= wire.V5 {
+		if n > int32(l.e.lim.ReceiveMaximum) {
+			return errReceiveMaximum
+		}
+		return nil
+	}
+	if l.stored.Load() < max(int32(l.e.lim.ReceiveMaximum), 16) {
+		return nil
+	}
+	l.Flush()
+	ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+	defer cancel()
+	if l.e.store.Sync(ctx) != nil {
+		return errStore
+	}
+	return nil
+}
+
+// storeWait bounds how long a connection's reader waits for the disk.
+const storeWait = 10 * time.Second
+
+// repeated answers a QoS 2 PUBLISH whose packet id is known: it was accepted before.
+// [MQTT-4.3.3-10]
+func (l *link) repeated(id uint16) bool {
+	s := l.s
+	s.mu.Lock()
+	state, ok := s.inbound[id]
+	s.mu.Unlock()
+	if !ok {
+		return false
+	}
+	if state == inboundPending {
+		l.stored.Add(1)
+		l.e.store.Submit(storage.Keep, &storedAck{l: l, typ: wire.TypePubrec, id: id, dup: true}, 0)
+		return true
+	}
+	l.ack(wire.TypePubrec, id, wire.Success)
+	return true
+}
+
+// refuse acknowledges a message that is not taken: with its reason where the protocol has one.
+// In 3.1.1 the choice is a positive acknowledgement or the end of the connection
+// [MQTT-3.3.5-2]; the former keeps a client with one wrong topic from reconnecting for ever.
+func (l *link) refuse(p *wire.PublishPacket, code wire.Code) {
+	if p.QoS == 0 {
+		return
+	}
+	typ := wire.TypePuback
+	if p.QoS == 2 {
+		typ = wire.TypePubrec
+		if l.version < wire.V5 {
+			l.remember(p.ID, inboundMemory)
+		}
+	}
+	if l.version < wire.V5 {
+		code = wire.Success
+	}
+	l.ack(typ, p.ID, code)
+}
+
+// remember notes an accepted QoS 2 packet id.
+func (l *link) remember(id uint16, state inboundState) {
+	s := l.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inbound == nil {
+		s.inbound = map[uint16]inboundState{}
+	}
+	s.inbound[id] = state
+}
+
+// inspect runs the hooks. It reports whether p goes on; if not, p is answered.
+func (l *link) inspect(p *wire.PublishPacket, topic string) (bool, error) {
+	m := Message{Topic: topic, Payload: p.Payload, Props: p.Props, QoS: p.QoS, Retain: p.Retain, Dup: p.Dup}
+	for _, in := range l.inspectors {
+		v := in.OnMessage(&m)
+		if v.Action == Deliver {
+			continue
+		}
+		l.e.counts.refuse(l.peer, topic, v.Reason, v.Code)
+		switch v.Action {
+		case Ignore:
+			l.refuse(p, wire.Success)
+		case Refuse:
+			l.refuse(p, v.Code)
+		default:
+			return false, &wire.Error{Code: v.Code, Reason: v.Reason}
+		}
+		return false, nil
+	}
+	return true, nil
+}
+
+// accept takes a message that nobody objects to.
+func (l *link) accept(p *wire.PublishPacket, t *topicEntry) error {
+	m := t.targets(&l.e.trie)
+	pub := publication{
+		topic: t.topic, payload: p.Payload, props: p.Props, from: l.peer.ID, qos: p.QoS, retain: p.Retain,
+		hasExpiry: p.HasExpiry, expiry: p.Expiry,
+	}
+	durable := l.e.store != nil && p.QoS > 0 && (p.Retain || m.durable)
+	if durable || p.Retain || p.HasExpiry || p.QoS > 0 {
+		now := l.e.now().UnixMilli()
+		pub.stored = now
+		if p.HasExpiry {
+			pub.expires = now + int64(p.Expiry)*1000
+		}
+	}
+	if durable {
+		if err := l.waitStore(); err != nil {
+			if l.version < wire.V5 {
+				return err
+			}
+			l.e.counts.refuse(l.peer, t.topic, "storage", errStore.Code)
+			l.refuse(p, errStore.Code)
+			return nil
+		}
+	}
+	if durable && p.QoS == 2 {
+		l.acceptDeferred(p.ID, &pub, m)
+		return nil
+	}
+	if l.deferred.Load() > 0 {
+		l.postpone(p.ID, &pub, t)
+		return nil
+	}
+	l.finish(&l.courier, p.ID, &pub, m)
+	return nil
+}
+
+// waitStore waits until the store has room, or says that it takes nothing.
+func (l *link) waitStore() error {
+	if l.e.storeBad() {
+		return errStore
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+	defer cancel()
+	if l.e.store.Wait(ctx) != nil {
+		return errStore
+	}
+	return nil
+}
+
+// finish delivers a message and acknowledges it. It runs on the reader goroutine, or on the
+// notifier's for a message that was postponed.
+func (l *link) finish(c *courier, id uint16, p *publication, m *match) {
+	e := l.e
+	code, stored := wire.Success, false
+	if p.retain {
+		var ok bool
+		if ok, stored = e.retain(p); !ok {
+			e.counts.drop(l.peer.ID, p.topic, "retained_full")
+			if p.qos > 0 {
+				code = wire.QuotaExceeded
+			}
+		}
+	}
+	var r result
+	if code == wire.Success {
+		r = c.deliver(p, m, l.s)
+		stored = stored || r.stored
+		switch {
+		case r.taken == 0 && r.refused > 0 && !p.retain:
+			code = wire.QuotaExceeded
+		case len(m.targets)+len(m.groups) == 0 && l.version >= wire.V5 && (!p.retain || len(p.payload) == 0):
+			code = wire.NoMatchingSubscribers
+		}
+	}
+	if p.qos == 0 {
+		return
+	}
+	typ := wire.TypePuback
+	if p.qos == 2 {
+		typ = wire.TypePubrec
+	}
+	if l.version < wire.V5 {
+		code = wire.Success
+	}
+	if typ == wire.TypePubrec && code < wire.UnspecifiedError {
+		l.remember(id, inboundMemory)
+	}
+	if stored || (l.stored.Load() > 0 && !(c == l.e.notified && p.qos == 2)) {
+		l.ackStored(typ, id, code)
+		return
+	}
+	l.done(typ, code)
+	l.conn.AppendAck(typ, id, code)
+	c.touch(l.conn)
+}
