@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -96,9 +97,11 @@ func (a *address) parseHost(raw, port string) error {
 	} else {
 		port = strconv.FormatUint(n, 10)
 	}
-	a.host = net.JoinHostPort(u.Hostname(), port)
-	if strings.ContainsAny(a.host, "%/?#@ ") {
-		return errors.New("the host is not a name or an address") // zones too: String could not be parsed again
+	host := u.Hostname()
+	_, err = netip.ParseAddr(host)
+	if err != nil && strings.Contains(host, ":") || strings.ContainsAny(host, "%/?#@[] ") {
+		return errors.New("the host is not a name or an address") // zones neither: they are not worth their quoting
 	}
+	a.host = net.JoinHostPort(host, port)
 	return nil
 }

@@ -37,6 +37,7 @@ func TestParseURL(t *testing.T) {
 		{"tcp://h:1#", "", "only a host"},
 		{"tcp:h:1", "", "only a host"},
 		{"tcp://h:1/mqtt", "", "path"},
+		{"tcp://::", "", "not a name or an address"},
 		{"tcp://[::1", "", "missing ']'"},
 		{"tcp://[fe80::1%25eth0]:1", "", "not a name or an address"},
 		{"unix://", "", "missing"},
