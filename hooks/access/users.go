@@ -18,9 +18,6 @@ import (
 	"github.com/tarsd/tarsd/storage"
 )
 
-// Bucket is where Users keeps its records.
-const Bucket storage.Bucket = "users"
-
 // Store is the part of the data file that Users needs; *storage.DB has it. Put and Delete return
 // when the change is on disk.
 type Store interface {
@@ -93,7 +90,7 @@ func OpenUsers(o UsersOptions) (*Users, error) {
 	if u.store == nil {
 		return u, nil
 	}
-	err := u.store.Range(Bucket, nil, func(k, v []byte) error {
+	err := u.store.Range(storage.Users, nil, func(k, v []byte) error {
 		r, err := decodeRecord(string(k), v)
 		if err != nil {
 			u.log.Error().Err(err).Str("user", string(k)).Msg("user left out")
@@ -266,7 +263,7 @@ func (u *Users) keep(ctx context.Context, r *record) error {
 	if u.store == nil {
 		return nil
 	}
-	if err := u.store.Put(ctx, Bucket, []byte(r.name), r.encode()); err != nil {
+	if err := u.store.Put(ctx, storage.Users, []byte(r.name), r.encode()); err != nil {
 		return fmt.Errorf("store user %q: %w", r.name, err)
 	}
 	return nil
@@ -276,7 +273,7 @@ func (u *Users) forget(ctx context.Context, name string) error {
 	if u.store == nil {
 		return nil
 	}
-	if err := u.store.Delete(ctx, Bucket, []byte(name)); err != nil {
+	if err := u.store.Delete(ctx, storage.Users, []byte(name)); err != nil {
 		return fmt.Errorf("delete user %q: %w", name, err)
 	}
 	return nil
