@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -236,6 +237,7 @@ func (c *wsConn) SetWriteDeadline(t time.Time) error {
 // streamError says in terms of a stream what the library says in terms of WebSocket.
 func streamError(err error) error {
 	var ce *websocket.CloseError
+	var ne net.Error
 	switch {
 	case errors.As(err, &ce):
 		switch ce.Code {
@@ -246,6 +248,8 @@ func streamError(err error) error {
 		}
 	case errors.Is(err, websocket.ErrCloseSent):
 		return net.ErrClosed
+	case errors.As(err, &ne) && ne.Timeout():
+		return os.ErrDeadlineExceeded // the library hides it
 	}
 	return err
 }
