@@ -79,13 +79,13 @@ type Limits struct {
 	BufferBytes           Size        `yaml:"buffer_bytes" doc:"Bytes waiting for one socket, above which QoS 0 for that client is dropped (and counted)."`
 	WriteTimeout          Duration    `yaml:"write_timeout" doc:"Time that a socket may take no byte before it is closed."`
 	Rate                  Rate        `yaml:"rate"`
-	TopicRates            []TopicRate `yaml:"topic_rates" shown:"none" doc:"Rates of all clients together per topic filter: a list of {filter, messages, bytes}."`
+	TopicRates            []TopicRate `yaml:"topic_rates" shown:"none" doc:"Rates of one client per topic filter: a list of {filter, messages, bytes}."`
 }
 
 // Rate is what one client may publish.
 type Rate struct {
 	Messages int  `yaml:"messages" doc:"Messages a second of one client; 0 for no limit."`
-	Bytes    Size `yaml:"bytes" doc:"Payload bytes a second of one client; 0 for no limit."`
+	Bytes    Size `yaml:"bytes" doc:"Bytes of topics and payloads a second of one client; 0 for no limit."`
 }
 
 // TopicRate bounds what goes through topics that match a filter.
@@ -97,10 +97,11 @@ type TopicRate struct {
 
 // Access says who may do what. Users are not configuration: see tarsd passwd.
 type Access struct {
-	Anonymous  Anonymous           `yaml:"anonymous" doc:"Who gets in without a user name: loopback (this machine), true (everybody), false (nobody)."`
-	Roles      map[string][]string `yaml:"roles" shown:"none" doc:"Roles of your own, or built-in ones replaced: NAME: a list of rules (see Roles below)."`
-	LocalRoles []string            `yaml:"local_roles" doc:"Roles of those who get in without a user name."`
-	TLSUser    bool                `yaml:"tls_user" doc:"The common name of a verified client certificate is the user, without a password."`
+	Anonymous      Anonymous           `yaml:"anonymous" doc:"Who gets in without a user name: loopback (this machine), true (everybody), false (nobody)."`
+	Roles          map[string][]string `yaml:"roles" shown:"none" doc:"Roles of your own, or built-in ones replaced: NAME: a list of rules (see Roles below)."`
+	LocalRoles     []string            `yaml:"local_roles" doc:"Roles of peers of this machine without a user name."`
+	AnonymousRoles []string            `yaml:"anonymous_roles" doc:"Roles of other peers without a user name, when anonymous is true."`
+	TLSUser        bool                `yaml:"tls_user" doc:"The common name of a verified client certificate is the user, without a password."`
 }
 
 // Default is the configuration without file, environment and flags.
@@ -134,7 +135,7 @@ func Default() Config {
 			BufferBytes:           8 * MiB,
 			WriteTimeout:          Duration(10 * time.Second),
 		},
-		Access: Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}},
+		Access: Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
 	}
 }
 

@@ -78,7 +78,7 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"listen": "tcp://127.0.0.1:0", "http.listen": "127.0.0.1:0", "http.allowed_origins": "https://a.example",
 		"tls.cert": "c", "tls.key": "k", "tls.client_ca": "ca", "proxy_protocol.trusted": "10.0.0.0/8",
 		"limits.queue_policy": "expire", "limits.topic_rates": "[{filter: a/#, messages: 5}]",
-		"access.anonymous": "yes", "access.roles": "{guest: [both a]}", "access.local_roles": "viewer", "services": "none",
+		"access.anonymous": "yes", "access.roles": "{guest: [both a]}", "access.local_roles": "viewer", "access.anonymous_roles": "viewer", "services": "none",
 		"limits.max_qos": "1", "limits.retain": "off", "limits.preauth_bytes": "1KiB", "limits.packet_bytes": "1KiB", "limits.buffer_bytes": "64KiB",
 	}
 	context := []Assignment{ // what some keys need in order to be valid

@@ -116,23 +116,24 @@ type field struct {
 	tag   reflect.StructTag
 }
 
-// fields are all keys in the order of the structs.
+// walk calls visit for every key below v.
+func walk(v reflect.Value, key string, visit func(field)) {
+	for i := range v.NumField() {
+		sf, f := v.Type().Field(i), v.Field(i)
+		k := join(key, sf.Tag.Get("yaml"))
+		if f.Kind() == reflect.Struct && !isLeaf(f.Type()) {
+			walk(f, k, visit)
+			continue
+		}
+		visit(field{k, f, sf.Tag})
+	}
+}
+
+// fields are all keys with their defaults, in the order of the structs.
 func fields() []field {
 	c := Default()
 	var out []field
-	var walk func(v reflect.Value, key string)
-	walk = func(v reflect.Value, key string) {
-		for i := range v.NumField() {
-			sf, f := v.Type().Field(i), v.Field(i)
-			k := join(key, sf.Tag.Get("yaml"))
-			if f.Kind() == reflect.Struct && !isLeaf(f.Type()) {
-				walk(f, k)
-				continue
-			}
-			out = append(out, field{k, f, sf.Tag})
-		}
-	}
-	walk(reflect.ValueOf(&c).Elem(), "")
+	walk(reflect.ValueOf(&c).Elem(), "", func(f field) { out = append(out, f) })
 	return out
 }
 
@@ -144,4 +145,28 @@ func Keys() []string {
 		keys[i] = f.key
 	}
 	return keys
+}
+
+// Value is one key as it is in force.
+type Value struct {
+	Key, Text string
+	Origin    string // where it was set; "default" if nowhere
+}
+
+// Values are all keys, in the order of the structs. Secrets are hidden.
+func (l *Loaded) Values() []Value {
+	var out []Value
+	walk(reflect.ValueOf(&l.Config).Elem(), "", func(f field) {
+		origin := originOf(l.Origin, f.key)
+		if origin == "" {
+			origin = "default"
+		}
+		for key, o := range l.Origin { // an entry of a map
+			if strings.HasPrefix(key, f.key+".") {
+				origin = o
+			}
+		}
+		out = append(out, Value{f.key, plain(f.value), origin})
+	})
+	return out
 }

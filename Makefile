@@ -1,0 +1,78 @@
+# What the README names: make run, make test. The rest is for those who change tarsd.
+
+GO   ?= go
+ARGS ?=
+
+export CGO_ENABLED = 0
+
+# Packages whose tests start whole processes; they gain nothing from the race detector.
+PROCESS = ./cmd/tarsd ./internal/crash/... ./internal/interop/... ./bench/...
+# How often the crash test kills in make test, and in make crash.
+KILLS       ?= 15
+KILLS_LONG  ?= 100
+FUZZTIME    ?= 3s
+
+.PHONY: help run build test check format vet lint race process fuzz arm64 interop-setup crash bench release docs clean
+
+help: ## This list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | expand -t 16
+
+run: build ## Run the broker with its data in ./data
+	bin/tarsd run --data data $(ARGS)
+
+build: ## bin/tarsd for this machine
+	$(GO) build -trimpath -buildvcs=auto -o bin/tarsd ./cmd/tarsd
+
+test: check fuzz process ## Everything; what CI runs
+	@echo "make test: all parts passed"
+
+check: format vet lint race arm64 ## What can be checked without starting processes
+
+format: ## Every Go file is as gofmt writes it
+	@out=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
+
+vet: ## go vet
+	$(GO) vet ./...
+
+lint: bin/golangci-lint ## golangci-lint with .golangci.yml
+	bin/golangci-lint run ./...
+
+# A module of its own, so that its dependencies stay out of ours.
+bin/golangci-lint: tools/go.mod tools/go.sum
+	$(GO) build -C tools -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# The race detector needs cgo, and with it a C compiler; without one the same tests run plain.
+race: ## Tests of all packages under the race detector
+	@packages=$$($(GO) list ./... | grep -v -E '/(cmd/tarsd|internal/crash|internal/interop|bench)(/|$$)'); \
+	if command -v "$$($(GO) env CC)" >/dev/null; then \
+		echo "$(GO) test -race"; CGO_ENABLED=1 $(GO) test -race -timeout 10m $$packages; \
+	else \
+		echo "NO C COMPILER: without the race detector"; $(GO) test -timeout 10m $$packages; \
+	fi
+
+process: interop-setup ## Tests that start the real binary: end to end, crash, other clients
+	TARSD_CRASH_KILLS=$(KILLS) $(GO) test -timeout 14m $$($(GO) list $(PROCESS) 2>/dev/null)
+
+interop-setup: ## Clients of other makers for the tests, from PyPI and npm into a cache
+	@if [ -f internal/interop/setup.sh ]; then sh internal/interop/setup.sh; fi
+
+fuzz: ## A few seconds of every fuzz target
+	@FUZZTIME=$(FUZZTIME) GO=$(GO) sh tools/fuzz.sh
+
+arm64: ## It builds for the robot's board
+	GOOS=linux GOARCH=arm64 $(GO) build ./...
+
+crash: ## The long crash test: kill -9 a hundred times
+	TARSD_CRASH_KILLS=$(KILLS_LONG) $(GO) test -count=1 -timeout 60m -v ./internal/crash
+
+bench: ## The table of figures, against an installed Mosquitto
+	sh bench/run.sh
+
+release: ## Static binaries for amd64 and arm64 in dist
+	@GO=$(GO) sh tools/release.sh
+
+docs: ## Pages that are made from the code
+	$(GO) test ./internal/config -run Documentation -update
+
+clean: ## Remove what make made
+	rm -rf bin dist

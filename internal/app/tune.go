@@ -1,0 +1,5 @@
+package app
+
+import "github.com/rs/zerolog"
+
+func tune(zerolog.Logger) {}

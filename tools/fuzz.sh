@@ -1,0 +1,25 @@
+#!/bin/sh
+# Runs every fuzz target of the module for FUZZTIME. Fails at the first target that fails.
+set -eu
+GO=${GO:-go}
+FUZZTIME=${FUZZTIME:-3s}
+n=0
+for file in $(git ls-files -co --exclude-standard '*_test.go' | xargs grep -l '^func Fuzz' | sort); do
+	dir=$(dirname "$file")
+	for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
+		printf '%s %s ' "$dir" "$target"
+		out=$(mktemp)
+		if "$GO" test "./$dir" -run '^$' -fuzz "^$target\$" -fuzztime "$FUZZTIME" -parallel 2 >"$out" 2>&1; then
+			sed -n 's/^fuzz: .*execs: \([0-9]*\).*/\1/p' "$out" | tail -n 1 | sed 's/$/ runs/'
+			rm -f "$out"
+		else
+			echo FAILED
+			cat "$out"
+			rm -f "$out"
+			exit 1
+		fi
+		n=$((n + 1))
+	done
+done
+echo "fuzz: $n targets, $FUZZTIME each"
+[ "$n" -gt 0 ]
