@@ -136,7 +136,8 @@ func (p *Policy) Notice() string {
 	return ""
 }
 
-// Authenticate decides whether a peer may connect and sets its user and roles.
+// Authenticate decides whether a peer may connect and sets its user and roles. It takes up to 2 s
+// after failed logins, and as long as others' passwords are computed before.
 //
 // Where peers may connect without a user, a user name that nobody has is not held against them:
 // clients come with credentials of the broker before, and they could have left them out.
@@ -153,10 +154,10 @@ func (p *Policy) Authenticate(ctx context.Context, peer *delivery.Peer, username
 		return wire.Success, ""
 	}
 	if p.tlsUser && peer.CN != "" {
-		return p.certified(peer, name)
+		return p.certified(ctx, peer, name)
 	}
 	if name == "" || (p.users.lookup(name) == nil && p.mayBeAnonymous(peer)) {
-		return p.unnamed(peer)
+		return p.unnamed(ctx, peer)
 	}
 	r, code, reason := p.login(ctx, peer.Host, peer.Local, name, password)
 	if r == nil {
@@ -176,10 +177,10 @@ func admit(peer *delivery.Peer, r *record) (wire.Code, string) {
 
 // certified admits the user whom the certificate names. The certificate decides alone: a password
 // is not looked at, another user name is an error.
-func (p *Policy) certified(peer *delivery.Peer, name string) (wire.Code, string) {
+func (p *Policy) certified(ctx context.Context, peer *delivery.Peer, name string) (wire.Code, string) {
 	r := p.users.lookup(peer.CN)
 	if r == nil || (name != "" && name != peer.CN) {
-		return wire.NotAuthorized, ReasonCertificate
+		return p.refuse(ctx, peer, peer.CN, ReasonCertificate)
 	}
 	return admit(peer, r)
 }
@@ -188,15 +189,26 @@ func (p *Policy) mayBeAnonymous(peer *delivery.Peer) bool {
 	return p.anonymous == Everyone || (p.anonymous == Loopback && peer.Local)
 }
 
-func (p *Policy) unnamed(peer *delivery.Peer) (wire.Code, string) {
+func (p *Policy) unnamed(ctx context.Context, peer *delivery.Peer) (wire.Code, string) {
 	if !p.mayBeAnonymous(peer) {
-		return wire.NotAuthorized, ReasonAnonymous
+		return p.refuse(ctx, peer, "", ReasonAnonymous)
 	}
 	peer.User, peer.Roles = "", p.anonymousRoles
 	if peer.Local {
 		peer.Roles = p.localRoles
 	}
 	return wire.Success, ""
+}
+
+// refuse turns a peer away whose password was not looked at. It is paced like a wrong password:
+// there are clients that try again in a tight loop.
+func (p *Policy) refuse(ctx context.Context, peer *delivery.Peer, name, reason string) (wire.Code, string) {
+	from := p.slow.from(peer.Host, peer.Local, name)
+	if !p.slow.await(ctx, from, time.Now().Add(maxWait)) || !p.slow.claim(from) {
+		return wire.ConnectionRateExceeded, ReasonSlowed
+	}
+	p.slow.failed(from)
+	return wire.NotAuthorized, reason
 }
 
 // Login checks a user's password for somebody other than an MQTT client, such as the sign-in of

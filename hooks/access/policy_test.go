@@ -292,7 +292,7 @@ func TestUnknownUserTakesAsLong(t *testing.T) {
 	}
 	known := took("anna")
 	for _, name := range []string{"nobody", "cert", ""} {
-		assert.InDelta(t, 1, float64(took(name))/float64(known), 0.8, name)
+		assert.Greater(t, float64(took(name))/float64(known), 0.2, name)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tarsd/tarsd/hooks/delivery"
 	"github.com/tarsd/tarsd/internal/wire"
 )
 
@@ -142,6 +143,30 @@ func TestSlowdownIsGentleHere(t *testing.T) {
 		code, took := try(p, "", true, "anna", "anna")
 		assert.Equal(t, wire.Success, code)
 		assert.LessOrEqual(t, took, time.Second)
+	})
+}
+
+// TestSlowdownOfTightLoop has clients that are refused without a password come again at once.
+func TestSlowdownOfTightLoop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newTestPolicy(t, testOptions{Options: Options{TLSUser: true}, users: []string{"anna"}})
+		for _, peer := range []*delivery.Peer{remotePeer(), certPeer("nobody")} {
+			codes := map[wire.Code]int{}
+			for start := time.Now(); time.Since(start) < time.Minute; {
+				code, _ := p.Authenticate(t.Context(), peer, nil, nil)
+				codes[code]++
+			}
+			assert.Len(t, codes, 2)
+			assert.InDelta(t, 8, codes[wire.NotAuthorized], 3)
+			assert.Less(t, codes[slowed], 40)
+		}
+		require.NoError(t, p.users.SetRoles(t.Context(), "nobody", []string{RoleViewer}))
+		code, took := try(p, remotePeer().Host, false, "anna", "anna")
+		assert.Equal(t, wire.Success, code)
+		assert.Zero(t, took, "the neighbour is not slowed")
+		code, _ = p.Authenticate(t.Context(), certPeer("nobody"), nil, nil)
+		assert.Equal(t, wire.Success, code, "nor is the certificate once it has a user")
 	})
 }
 
