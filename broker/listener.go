@@ -202,7 +202,11 @@ func (l *Listener) begin(nc net.Conn, pass func(net.Conn, Info)) {
 		l.wg.Go(func() { pass(nc, info) })
 		return
 	}
-	release, reason := l.caps.enter(info)
+	counted := info
+	if proxied {
+		counted.Remote = nil // all its clients have the one address until they are known
+	}
+	release, reason := l.caps.enter(counted)
 	if reason == "" && !l.enter(nc, &greeting{info, release}) {
 		release()
 		reason = "closed"

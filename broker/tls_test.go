@@ -323,7 +323,7 @@ func TestTLSHandshakeDeadline(t *testing.T) {
 		ln.conns <- server
 		tc := tls.Client(client, a.client(t, ""))
 		echoes(t, tc)
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		echoes(t, tc) // what is through has no deadline any more
 		require.NoError(t, tc.Close())
 		require.NoError(t, l.Close())

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -590,4 +591,66 @@ func TestListenWSClose(t *testing.T) {
 	require.NoError(t, nc.Close())
 	assert.Equal(t, websocket.CloseGoingAway, closeCode(t, ws))
 	<-done
+}
+
+// upgraded makes the server's end of a connection whose handshake is over, without a socket.
+func upgraded(t testing.TB, nc net.Conn) *wsConn {
+	t.Helper()
+	var c *wsConn
+	r := httptest.NewRequest(http.MethodGet, "/mqtt", nil)
+	for k, v := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-Websocket-Version": "13",
+		"Sec-Websocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-Websocket-Protocol": "mqtt",
+	} {
+		r.Header.Set(k, v)
+	}
+	h := NewWebSocket(serverFunc(func(nc net.Conn, _ Info) { c = nc.(*wsConn) }), WebSocketOptions{MaxMessage: 1 << 16})
+	h.ServeHTTP(&pipeWriter{httptest.NewRecorder(), nc}, r)
+	h.Wait()
+	require.NotNil(t, c)
+	return c
+}
+
+// pipeWriter is a ResponseWriter that can be hijacked.
+type pipeWriter struct {
+	http.ResponseWriter
+	nc net.Conn
+}
+
+// Hijack implements http.Hijacker.
+func (w *pipeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.nc, bufio.NewReadWriter(bufio.NewReader(w.nc), bufio.NewWriter(w.nc)), nil
+}
+
+// FuzzWebSocketRead reads what a client may send, with and without the shortcut that knows
+// where a message ends. Both must give the same stream and end in the same way.
+func FuzzWebSocketRead(f *testing.F) {
+	whole := []byte{0x82, 0x83, 0, 0, 0, 0, 1, 2, 3}
+	f.Add(append(append(bytes.Clone(whole), 0x82, 0x80, 9, 9, 9, 9), whole...))
+	f.Add([]byte{0x02, 0x81, 0, 0, 0, 0, 1, 0x89, 0x80, 0, 0, 0, 0, 0x80, 0x81, 0, 0, 0, 0, 2})
+	f.Add(append([]byte{0x82, 0xfe, 0, 200, 1, 2, 3, 4}, make([]byte, 200)...))
+	f.Add([]byte{0x81, 0x81, 0, 0, 0, 0, 'x'})
+	f.Add([]byte{0x88, 0x82, 0, 0, 0, 0, 3, 0xe8})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > ringLarge {
+			return // it would wait for the reader
+		}
+		read := func(shortcut bool) (string, string) {
+			client, server := newPipe()
+			defer func() { _, _ = client.Close(), server.Close() }()
+			c := upgraded(t, server)
+			if !shortcut {
+				c.br = nil
+			}
+			_, err := client.Write(b)
+			require.NoError(t, err)
+			require.NoError(t, client.CloseWrite())
+			got, err := io.ReadAll(c)
+			return string(got), fmt.Sprint(err)
+		}
+		fast, fastErr := read(true)
+		slow, slowErr := read(false)
+		require.Equal(t, slow, fast)
+		require.Equal(t, slowErr, fastErr)
+	})
 }
