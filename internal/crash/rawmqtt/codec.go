@@ -51,6 +51,7 @@ type ConnectOptions struct {
 	Expiry         uint32 // seconds, 5.0 only; 0 leaves the property out
 	ReceiveMaximum uint16 // 5.0 only; 0 leaves the property out
 	KeepAlive      uint16 // seconds
+	User, Password string // left out together if User is empty
 	WillTopic      string // empty: no will
 	WillPayload    []byte
 	WillQoS        byte
@@ -86,6 +87,9 @@ func AppendConnect(b []byte, o ConnectOptions) []byte {
 	if o.WillTopic != "" {
 		flags |= 0x04 | o.WillQoS<<3
 	}
+	if o.User != "" {
+		flags |= 0xc0
+	}
 	v = append(v, version, flags, byte(o.KeepAlive>>8), byte(o.KeepAlive))
 	if version == V5 {
 		var p []byte
@@ -105,6 +109,9 @@ func AppendConnect(b []byte, o ConnectOptions) []byte {
 			v = append(v, 0)
 		}
 		v = AppendString(AppendString(v, o.WillTopic), string(o.WillPayload))
+	}
+	if o.User != "" {
+		v = AppendString(AppendString(v, o.User), o.Password)
 	}
 	return append(AppendVarint(append(b, Connect<<4), len(v)), v...)
 }
