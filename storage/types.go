@@ -34,6 +34,7 @@ var (
 	ErrDamaged  = errors.New("file is damaged")
 	ErrSchema   = errors.New("file has a schema that this version does not know")
 	ErrDegraded = errors.New("storage takes no writes")
+	ErrKey      = errors.New("key is empty or too long")
 )
 
 // Record is something that can be written. AppendKey and AppendValue run on the committer
