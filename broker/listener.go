@@ -63,6 +63,7 @@ type Listener struct {
 	done   chan struct{}
 	early  map[net.Conn]*greeting
 	web    *WebSocket     // nil until Serve, and for all but ws:// and wss://
+	loop   sync.WaitGroup // the accept loop
 	wg     sync.WaitGroup // connections and the HTTP server
 }
 
@@ -118,9 +119,25 @@ func newListener(a address, ln net.Listener, o ListenOptions) *Listener {
 // URL is the real address, also when port 0 was asked for.
 func (l *Listener) URL() string { return l.addr.String() }
 
+// Serve accepts connections from now on and has s serve each on its own goroutine. It does not
+// block, and is called once.
+func (l *Listener) Serve(s Server) {
+	pass := s.Serve
+	if l.addr.websocket() {
+		pass = l.serveWeb(s)
+	}
+	l.loop.Go(func() { l.accept(pass) })
+}
+
 // Close stops accepting and ends connections that are not served yet. Those that are served
 // go on, until the broker ends them.
 func (l *Listener) Close() error {
+	err := l.close()
+	l.loop.Wait()
+	return err
+}
+
+func (l *Listener) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -143,17 +160,15 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// Serve accepts connections and has s serve each on its own goroutine. It returns after Close,
-// when the last of them has ended. It is called once.
-func (l *Listener) Serve(s Server) {
-	pass := s.Serve
-	if l.addr.websocket() {
-		pass = l.serveWeb(s)
-	}
-	l.accept(pass)
+// Wait returns when all connections have ended. Call it after Close and Broker.Shutdown.
+func (l *Listener) Wait() {
+	l.loop.Wait()
 	l.wg.Wait()
-	if l.web != nil {
-		l.web.Wait()
+	l.mu.Lock()
+	web := l.web
+	l.mu.Unlock()
+	if web != nil {
+		web.Wait()
 	}
 }
 

@@ -62,20 +62,14 @@ func listen(t *testing.T, url string, o ListenOptions, s Server) *Listener {
 	t.Helper()
 	l, err := Listen(url, o)
 	require.NoError(t, err)
-	serve(t, l, s)
-	return l
-}
-
-func serve(t *testing.T, l *Listener, s Server) {
-	t.Helper()
-	var wg sync.WaitGroup
-	wg.Go(func() { l.Serve(s) })
+	l.Serve(s)
 	t.Cleanup(func() {
 		assert.NoError(t, l.Close())
-		wg.Wait()
+		l.Wait()
 		assert.Zero(t, l.caps.count())
 		assert.Empty(t, l.early)
 	})
+	return l
 }
 
 func dial(t *testing.T, l *Listener) net.Conn {
@@ -224,15 +218,13 @@ func TestAcceptSurvives(t *testing.T) {
 		ln := newFlaky(errs...)
 		log := &testLog{}
 		l := newListener(address{scheme: "tcp"}, ln, ListenOptions{Log: log.logger()})
-		e := newEcho()
-		done := make(chan struct{})
-		go func() { l.Serve(e); close(done) }()
+		l.Serve(newEcho())
 		client, server := newPipe()
 		ln.conns <- server
 		echoes(t, client)
 		require.NoError(t, client.Close())
 		require.NoError(t, l.Close())
-		<-done
+		l.Wait()
 		assert.Equal(t, 5*time.Millisecond, ln.times[1].Sub(ln.times[0]))
 		assert.Equal(t, 10*time.Millisecond, ln.times[2].Sub(ln.times[1]))
 		assert.Equal(t, time.Second, ln.times[50].Sub(ln.times[49]))
@@ -248,8 +240,10 @@ func TestAcceptCloseWhileWaiting(t *testing.T) {
 		ln := newFlaky(syscall.EMFILE, syscall.EMFILE, syscall.EMFILE)
 		l := newListener(address{scheme: "tcp"}, ln, ListenOptions{})
 		start := time.Now()
-		time.AfterFunc(7*time.Millisecond, func() { _ = l.Close() })
 		l.Serve(newEcho())
+		<-time.After(7 * time.Millisecond)
+		require.NoError(t, l.Close())
+		l.Wait()
 		assert.Equal(t, 7*time.Millisecond, time.Since(start))
 	})
 }
@@ -261,8 +255,7 @@ func TestListenCloseKeepsConnections(t *testing.T) {
 	t.Parallel()
 	l, err := Listen("tcp://127.0.0.1:0", ListenOptions{})
 	require.NoError(t, err)
-	done := make(chan struct{})
-	go func() { l.Serve(newEcho()); close(done) }()
+	l.Serve(newEcho())
 	nc := dial(t, l)
 	echoes(t, nc)
 	require.NoError(t, l.Close())
@@ -270,9 +263,11 @@ func TestListenCloseKeepsConnections(t *testing.T) {
 	echoes(t, nc)
 	_, err = net.Dial("tcp", l.ln.Addr().String())
 	require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	done := make(chan struct{})
+	go func() { l.Wait(); close(done) }()
 	select {
 	case <-done:
-		t.Fatal("Serve returned before its connection ended")
+		t.Fatal("Wait returned before the connection ended")
 	default:
 	}
 	_ = nc.Close()
@@ -305,12 +300,11 @@ func TestCloseEndsGreeting(t *testing.T) {
 	for _, url := range []string{"tcp://127.0.0.1:0", "ws://127.0.0.1:0"} {
 		l, err := Listen(url, ListenOptions{Proxy: trust, HandshakeTimeout: time.Hour})
 		require.NoError(t, err)
-		done := make(chan struct{})
-		go func() { l.Serve(newEcho()); close(done) }()
+		l.Serve(newEcho())
 		dial(t, l)
 		require.Eventually(t, func() bool { return l.caps.count() == 1 }, 10*time.Second, time.Millisecond)
 		require.NoError(t, l.Close())
-		<-done
+		l.Wait()
 		assert.Zero(t, l.caps.count())
 	}
 }

@@ -307,8 +307,7 @@ func TestTLSHandshakeDeadline(t *testing.T) {
 		require.NoError(t, err)
 		ln := newFlaky()
 		l := newListener(address{scheme: "tls"}, ln, ListenOptions{TLS: ct})
-		done := make(chan struct{})
-		go func() { l.Serve(newEcho()); close(done) }()
+		l.Serve(newEcho())
 
 		client, server := newPipe()
 		ln.conns <- server
@@ -327,7 +326,7 @@ func TestTLSHandshakeDeadline(t *testing.T) {
 		echoes(t, tc) // what is through has no deadline any more
 		require.NoError(t, tc.Close())
 		require.NoError(t, l.Close())
-		<-done
+		l.Wait()
 	})
 }
 

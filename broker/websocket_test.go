@@ -578,14 +578,15 @@ func TestListenWSClose(t *testing.T) {
 	s, conns := streamServer()
 	l, err := Listen("ws://127.0.0.1:0", ListenOptions{})
 	require.NoError(t, err)
-	done := make(chan struct{})
-	go func() { l.Serve(s); close(done) }()
+	l.Serve(s)
 	ws := dialWS(t, l.URL())
 	nc := <-conns
 	require.NoError(t, l.Close())
+	done := make(chan struct{})
+	go func() { l.Wait(); close(done) }()
 	select {
 	case <-done:
-		t.Fatal("Serve returned before its connection ended")
+		t.Fatal("Wait returned before its connection ended")
 	default:
 	}
 	require.NoError(t, nc.Close())
