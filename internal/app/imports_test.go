@@ -1,0 +1,149 @@
+package app
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/tarsd/tarsd"
+
+// edges says which packages of ours a package may import, tests aside. It is the direction that
+// ARCHITECTURE.md draws: a new edge is a decision, and belongs there too.
+var edges = map[string][]string{
+	"cmd/tarsd": {"internal/app", "internal/config", "internal/mqttcli"},
+	"internal/app": {
+		"broker", "hooks", "hooks/access", "hooks/delivery", "hooks/limit", "hooks/observe", "internal/config", "internal/wire", "storage", "web",
+	},
+	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
+	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
+	"hooks/limit":    {"hooks/delivery", "internal/wire"},
+	"hooks/observe":  {"hooks/delivery", "internal/wire"},
+	"hooks/delivery": {"broker", "internal/wire", "storage"},
+	"broker":         {"internal/wire"},
+
+	"internal/config":  {},
+	"internal/mqttcli": {},
+	"internal/wire":    {},
+	"storage":          {},
+	"web":              {},
+
+	// Tests and benches. Those that judge the binary from outside know nothing of its inside.
+	"broker/brokertest":      {"broker", "hooks", "hooks/delivery", "internal/wire", "storage"},
+	"internal/conformance":   {"broker/brokertest", "hooks/delivery", "internal/wire", "storage"},
+	"internal/crash":         {"internal/crash/daemon", "internal/crash/rawmqtt"},
+	"internal/crash/daemon":  {},
+	"internal/crash/rawmqtt": {},
+	"internal/interop":       {"internal/crash/daemon"},
+	"bench/cmd":              {"internal/crash/daemon", "internal/crash/rawmqtt"},
+	"bench/durable":          {"internal/crash/daemon", "internal/crash/rawmqtt"},
+}
+
+// owners says which of our packages may import a library, by the beginning of its path. What is
+// not in it, such as the logger, is free to all but the packages of plain.
+var owners = map[string][]string{
+	"github.com/mochi-mqtt/":                     {"broker", "hooks"},
+	"go.etcd.io/bbolt":                           {"storage"},
+	"github.com/gorilla/websocket":               {"broker"},
+	"github.com/eclipse/":                        {"internal/mqttcli"},
+	"github.com/alecthomas/kong":                 {"cmd/tarsd"},
+	"go.yaml.in/":                                {"internal/config"},
+	"github.com/prometheus/":                     {"hooks/observe"},
+	"golang.org/x/crypto":                        {"hooks/access"},
+	"golang.org/x/term":                          {"cmd/tarsd", "internal/mqttcli"},
+	"github.com/mochi-mqtt/server/v2/hooks/stor": {}, // its storage loses messages
+}
+
+// plain are the packages that import the standard library only.
+var plain = []string{"internal/wire", "internal/crash/daemon", "internal/crash/rawmqtt"}
+
+func TestImportsRunOneWay(t *testing.T) {
+	t.Parallel()
+	imports := list(t, "./...")
+	for _, pkg := range slices.Sorted(maps.Keys(imports)) {
+		allowed, known := edges[pkg]
+		if !assert.True(t, known, "%s is not in the table of this test", pkg) {
+			continue
+		}
+		for _, imp := range imports[pkg] {
+			if ours, ok := strings.CutPrefix(imp, module+"/"); ok {
+				assert.Contains(t, allowed, ours, "%s imports %s", pkg, ours)
+				continue
+			}
+			if external(imp) {
+				assert.NotContains(t, plain, pkg, "%s imports %s", pkg, imp)
+			}
+			for lib, may := range owners {
+				if strings.HasPrefix(imp, lib) {
+					assert.Contains(t, may, pkg, "%s imports %s", pkg, imp)
+				}
+			}
+		}
+	}
+}
+
+// TestBinaryLinksNoTests keeps what is only for tests and benches out of the product.
+func TestBinaryLinksNoTests(t *testing.T) {
+	t.Parallel()
+	for pkg := range list(t, "-deps", "./cmd/tarsd") {
+		for _, no := range []string{"internal/crash", "internal/interop", "internal/conformance", "bench", "broker/brokertest"} {
+			assert.False(t, pkg == no || strings.HasPrefix(pkg, no+"/"), "%s is linked in", pkg)
+		}
+	}
+}
+
+// TestThirdPartyIsListed compares docs/third-party.md with the modules in the binary.
+func TestThirdPartyIsListed(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/third-party.md")
+	require.NoError(t, err)
+	out := golist(t, "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./cmd/tarsd")
+	modules := slices.Compact(slices.Sorted(strings.FieldsSeq(out)))
+	for _, m := range modules {
+		if m != module {
+			assert.Contains(t, string(page), "| "+m+" |", "%s is linked in and not listed", m)
+		}
+	}
+	for line := range strings.Lines(string(page)) {
+		if name, ok := strings.CutPrefix(line, "| "); ok && strings.Contains(name, ".") {
+			name, _, _ = strings.Cut(name, " ")
+			assert.Contains(t, modules, name, "%s is listed and not linked in", name)
+		}
+	}
+}
+
+// list returns the imports of our packages, by their path in the module.
+func list(t *testing.T, args ...string) map[string][]string {
+	t.Helper()
+	out := golist(t, append([]string{"-f", `{{.ImportPath}} {{join .Imports " "}}`}, args...)...)
+	pkgs := map[string][]string{}
+	for line := range strings.Lines(out) {
+		f := strings.Fields(line)
+		if ours, ok := strings.CutPrefix(f[0], module+"/"); ok {
+			pkgs[ours] = f[1:]
+		}
+	}
+	require.NotEmpty(t, pkgs)
+	return pkgs
+}
+
+func golist(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...)
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	require.NoError(t, err, "go list %s", strings.Join(args, " "))
+	return string(out)
+}
+
+// external reports whether an import path is neither ours nor of the standard library.
+func external(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return strings.Contains(first, ".") && !strings.HasPrefix(path, module)
+}
