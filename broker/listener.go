@@ -20,8 +20,8 @@ import (
 
 // Limits of listeners.
 const (
-	acceptDelayMin  = 5 * time.Millisecond // wait after the first failed accept; doubles
-	acceptDelayMax  = time.Second
+	acceptDelay     = 5 * time.Millisecond // wait after the first failed accept; doubles
+	acceptDelayTop  = time.Second
 	logEvery        = 10 * time.Second // at most one line of a kind per listener
 	maxRequest      = 8 << 10          // header bytes of a WebSocket handshake
 	defaultGreeting = 1024             // connections at once before TLS, PROXY or HTTP are through
@@ -188,7 +188,7 @@ func (l *Listener) accept(pass func(net.Conn, Info)) {
 			return
 		default:
 		}
-		delay = min(max(2*delay, acceptDelayMin), acceptDelayMax)
+		delay = min(max(2*delay, acceptDelay), acceptDelayTop)
 		if skipped, ok := l.acceptLog.next(); ok {
 			l.o.Log.Error().Str("listener", l.URL()).Err(err).Int("skipped", skipped).Msg("accept failed, goes on")
 		}

@@ -98,7 +98,7 @@ func readProxy(r io.Reader) (proxyHeader, error) {
 // proxyAddresses parses the addresses; the TLVs after them are of no interest. A client without
 // an IP address is refused: it must not pass for one on the proxy's own machine.
 func proxyAddresses(family byte, b []byte) (proxyHeader, error) {
-	size := 0
+	var size int // of an address
 	switch family {
 	case 0x11: // TCP over IPv4
 		size = 4

@@ -92,16 +92,15 @@ func (a *address) parseHost(raw, port string) error {
 	if p := u.Port(); p != "" {
 		port = p
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
 		return fmt.Errorf("port %q is not a number up to 65535", port)
-	} else {
-		port = strconv.FormatUint(n, 10)
 	}
 	host := u.Hostname()
 	_, err = netip.ParseAddr(host)
 	if err != nil && strings.Contains(host, ":") || strings.ContainsAny(host, "%/?#@[] ") {
 		return errors.New("the host is not a name or an address") // zones neither: they are not worth their quoting
 	}
-	a.host = net.JoinHostPort(host, port)
+	a.host = net.JoinHostPort(host, strconv.FormatUint(n, 10))
 	return nil
 }
