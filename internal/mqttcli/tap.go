@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Packet types, as in the first byte of a packet.
@@ -31,9 +32,11 @@ type tap struct {
 	out, in    splitter
 	see        func(sent bool, p *packet)
 
-	ended  atomic.Bool
-	leave  chan struct{} // closed when a DISCONNECT has left, or the connection was closed
-	closed sync.Once
+	reading sync.Mutex
+	said    atomic.Bool // a DISCONNECT has left
+	ended   atomic.Bool
+	leave   chan struct{} // closed when a DISCONNECT has left, or the connection was closed
+	closed  sync.Once
 }
 
 func newTap(nc net.Conn, see func(sent bool, p *packet)) *tap {
@@ -54,6 +57,7 @@ func (t *tap) Write(b []byte) (int, error) {
 	t.out.feed(b[:n], func(p *packet) {
 		t.see(true, p)
 		if p.kind == packetDisconnect {
+			t.said.Store(true)
 			t.end()
 		}
 	})
@@ -61,13 +65,30 @@ func (t *tap) Write(b []byte) (int, error) {
 }
 
 func (t *tap) Read(b []byte) (int, error) {
+	t.reading.Lock()
+	defer t.reading.Unlock()
 	n, err := t.Conn.Read(b)
 	t.in.feed(b[:n], func(p *packet) { t.see(false, p) })
 	return n, err
 }
 
+// goodbye is how long a server may take to close the connection after a DISCONNECT.
+const goodbye = 2 * time.Second
+
+// Close ends the connection. After a DISCONNECT it reads until the server has closed: a socket
+// that is closed with something unread in it is reset, and takes our last acknowledgements and
+// the DISCONNECT with it.
 func (t *tap) Close() error {
 	t.end()
+	if t.said.Load() {
+		_ = t.Conn.SetReadDeadline(time.Now().Add(goodbye))
+		if c, ok := t.Conn.(interface{ CloseWrite() error }); ok {
+			_ = c.CloseWrite()
+		}
+		t.reading.Lock() // the library's reader has stopped, or reads and gets the end itself
+		_, _ = io.Copy(io.Discard, t.Conn)
+		t.reading.Unlock()
+	}
 	return t.Conn.Close()
 }
 
