@@ -69,9 +69,10 @@ func TestTornWrite(t *testing.T) {
 	}
 	for _, k := range kinds {
 		for i := range k.times {
+			damaged := k.damage(bytes.Clone(whole)) // here, since rng is not for concurrent use
 			t.Run(fmt.Sprintf("%s %d", k.name, i), func(t *testing.T) {
+				t.Parallel()
 				b := newBroker(t)
-				damaged := k.damage(bytes.Clone(whole))
 				require.NoError(t, os.WriteFile(filepath.Join(b.dir, dataFile), damaged, 0o600))
 				startsClean(t, b, damaged)
 			})
