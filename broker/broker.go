@@ -94,7 +94,7 @@ func New(o Options) (*Broker, error) {
 	caps.ReceiveMaximum = 0 // the adapter writes the CONNACK's properties
 	srv := mqtt.New(&mqtt.Options{
 		Capabilities:             caps,
-		Logger:                   slog.New(dropPackets{zerolog.NewSlogHandler(o.Log.Level(zerolog.DebugLevel).With().Str("part", "mochi").Logger())}),
+		Logger:                   newLogger(dropPackets{zerolog.NewSlogHandler(o.Log.Level(zerolog.DebugLevel).With().Str("part", "mochi").Logger())}),
 		SysTopicResendInterval:   1 << 30,
 		ClientNetReadBufferSize:  64,
 		ClientNetWriteBufferSize: 64,
@@ -213,6 +213,8 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 		return fmt.Errorf("%d connections did not end in time: %w", b.Connections(), ctx.Err())
 	}
 }
+
+func newLogger(h dropPackets) *slog.Logger { return slog.New(h) }
 
 // dropPackets keeps whole packets, which may hold payloads and passwords, out of the log.
 type dropPackets struct{ slog.Handler }
