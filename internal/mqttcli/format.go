@@ -333,7 +333,10 @@ func appendNumber(b []byte, s string) []byte {
 	short := strconv.FormatFloat(v, 'g', 15, 64)
 	w, _ := strconv.ParseFloat(short, 64)
 	if limit := max(math.Abs(v), math.Abs(w)) * 0x1p-52; math.Abs(v-w) > limit {
-		short = strconv.FormatFloat(v, 'g', 17, 64)
+		return strconv.AppendFloat(b, v, 'g', 17, 64)
+	}
+	if v != w {
+		return append(b, s...) // cJSON finds these two equal
 	}
 	return append(b, short...)
 }
