@@ -26,8 +26,9 @@ const (
 // entry is one operation of a batch; rec is nil once it was cancelled.
 type entry struct {
 	rec    Record
-	note   int32 // who hears of it: index into batch.notes, or -1
-	bucket uint8 // index into buckets
+	size   uint32 // bytes that it holds back
+	note   int32  // who hears of it: index into batch.notes, or -1
+	bucket uint8  // index into buckets
 	flags  flags
 }
 
@@ -35,6 +36,7 @@ type entry struct {
 type note struct {
 	done    Done
 	err     error
+	size    int // bytes that the submission holds back besides its operations
 	discard bool
 }
 
@@ -49,22 +51,21 @@ type batch struct {
 	urgent  bool // somebody waits for it: write it at once
 	since   time.Time
 
-	bytes        int // of submissions that have to be written; discardBytes of them in mode Discard
-	discardBytes int
-	weakBytes    int
+	bytes int // of the entries that are not cancelled, and of the notes
+	noted int // of the notes alone
 }
 
 // add appends an operation, and lets it cancel an earlier put of the same record that it makes
 // needless, which it reports. held is the batch that waits for another try, or nil.
-func (b *batch) add(op Op, f flags, to int32, held *batch) (cancelled bool) {
-	bucket := bucketIndex(op.Record.Bucket())
+func (b *batch) add(op Op, f flags, size uint32, to int32, held *batch) (cancelled bool) {
+	e := entry{rec: op.Record, size: size, note: to, bucket: bucketIndex(op.Record.Bucket()), flags: f}
 	slot := op.Record.Slot()
 	if slot == nil {
-		b.push(entry{rec: op.Record, note: to, bucket: bucket, flags: f})
+		b.push(e)
 		return false
 	}
 	if in := b.holding(slot, held); in != nil && b.cancels(f, slot, in) {
-		f &= in.cancel(slot) | ^flagWeak // what replaces a strong operation is strong
+		e.flags &= in.cancel(slot) | ^flagWeak // what replaces a strong operation is strong
 		if f&flagDelete != 0 && !slot.stored {
 			return true // neither was ever needed
 		}
@@ -76,7 +77,7 @@ func (b *batch) add(op Op, f flags, to int32, held *batch) (cancelled bool) {
 	if f&flagDelete == 0 {
 		slot.batch, slot.index = b.seq, int32(len(b.entries))
 	}
-	b.push(entry{rec: op.Record, note: to, bucket: bucket, flags: f})
+	b.push(e)
 	return cancelled
 }
 
@@ -107,6 +108,7 @@ func (b *batch) holding(slot *Slot, held *batch) *batch {
 func (b *batch) push(e entry) {
 	b.entries = append(b.entries, e)
 	b.live++
+	b.bytes += int(e.size)
 	if e.flags&flagWeak == 0 {
 		b.strong++
 	}
@@ -115,14 +117,27 @@ func (b *batch) push(e entry) {
 // cancel takes the slot's put out of the batch and returns its flags.
 func (b *batch) cancel(slot *Slot) flags {
 	e := &b.entries[slot.index]
-	f := e.flags
-	e.rec = nil
 	slot.batch = 0
+	b.drop(e)
+	return e.flags
+}
+
+// drop takes an entry out.
+func (b *batch) drop(e *entry) {
+	e.rec = nil
 	b.live--
-	if f&flagWeak == 0 {
+	b.bytes -= int(e.size)
+	if e.flags&flagWeak == 0 {
 		b.strong--
 	}
-	return f
+}
+
+// tell adds somebody who hears when the batch is written, and returns the index.
+func (b *batch) tell(n note) int32 {
+	b.notes = append(b.notes, n)
+	b.bytes += n.size
+	b.noted += n.size
+	return int32(len(b.notes) - 1)
 }
 
 // compact removes cancelled entries, when it is worth it.
@@ -156,11 +171,7 @@ func (b *batch) discard(err error) {
 		if s := e.rec.Slot(); s != nil && s.batch == b.seq && int(s.index) == i {
 			s.batch = 0
 		}
-		e.rec = nil
-		b.live--
-		if e.flags&flagWeak == 0 {
-			b.strong--
-		}
+		b.drop(e)
 	}
 	for i := range b.notes {
 		if b.notes[i].discard {
@@ -178,6 +189,8 @@ func (b *batch) dropped() (out []note) {
 		if n.discard {
 			out = append(out, n)
 			moved[i] = -1
+			b.bytes -= n.size
+			b.noted -= n.size
 		} else {
 			kept = append(kept, n)
 		}
@@ -200,7 +213,6 @@ func (b *batch) keep() {
 	for i := range b.notes {
 		b.notes[i].discard = false
 	}
-	b.discardBytes = 0
 }
 
 // reset empties the batch for its next use as number seq.

@@ -192,7 +192,7 @@ func (d *DB) settle(b *batch, o outcome, took time.Duration) {
 		return
 	}
 	d.held = nil
-	d.release(b.bytes + b.weakBytes)
+	d.release(b.bytes)
 	d.tell(b.notes...)
 	b.reset(0)
 	d.spare = b
@@ -224,30 +224,26 @@ func (d *DB) fail(b *batch, o outcome) {
 	if d.held == nil {
 		d.shed(d.cur)
 	} else {
-		d.cur.discard(d.degraded)
-		d.forget(d.cur)
-		d.tell(d.cur.dropped()...)
+		d.refuse(d.cur)
 	}
 }
 
 // shed drops what is of mode Discard from a batch with nothing in front of it, and tells so. It
 // reports whether nothing is left. d.mu is held.
 func (d *DB) shed(b *batch) bool {
-	b.discard(d.degraded)
-	d.forget(b)
-	if b.live > 0 {
-		d.tell(b.dropped()...)
+	if d.refuse(b); b.live > 0 {
 		return false
 	}
 	d.pass(b)
 	return true
 }
 
-// forget releases the bytes of discarded submissions. d.mu is held.
-func (d *DB) forget(b *batch) {
-	d.release(b.discardBytes)
-	b.bytes -= b.discardBytes
-	b.discardBytes = 0
+// refuse drops what is of mode Discard from a batch and tells so. d.mu is held.
+func (d *DB) refuse(b *batch) {
+	before := b.bytes
+	b.discard(d.degraded)
+	d.tell(b.dropped()...)
+	d.release(before - b.bytes)
 }
 
 // item is a record on its way into a transaction: where its key and value are in the pen's
@@ -289,10 +285,15 @@ func (d *DB) update(o *outcome, f func(tx *bbolt.Tx) error) {
 		o.err, o.maybe, o.broken = fmt.Errorf("write data file: %w; restart to have it moved aside", ErrDamaged), true, true
 		return
 	}
+	d.mu.Lock()
+	fault := d.fault
+	d.mu.Unlock()
 	err := d.file.Update(func(tx *bbolt.Tx) error {
 		id = tx.ID()
-		if err := d.fault(); err != nil {
-			return err
+		if fault != nil {
+			if err := fault(); err != nil {
+				return err
+			}
 		}
 		return f(tx)
 	})

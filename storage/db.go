@@ -19,7 +19,6 @@ type DB struct {
 	o     Options
 	file  *bbolt.DB
 	moved string
-	fault func() error // for tests: the error of the next transactions
 
 	pending atomic.Int64 // bytes that wait for a commit; changed under mu
 	wg      sync.WaitGroup
@@ -49,10 +48,11 @@ type DB struct {
 	degraded error // why the last commit failed, or nil
 	since    time.Time
 	retryAt  time.Time
-	failed   int  // bytes of the commit that failed
-	broken   bool // the database must not be touched any more
-	lastTry  bool // the store closes, and this is the last attempt
-	lost     int  // records that could not be written before the end
+	failed   int          // bytes of the commit that failed
+	broken   bool         // the database must not be touched any more
+	lastTry  bool         // the store closes, and this is the last attempt
+	lost     int          // records that could not be written before the end
+	fault    func() error // for tests: transactions meet its error
 	stats    State
 }
 
@@ -83,7 +83,7 @@ func open(o Options, steps []migration) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open data file %s: %w", o.Path, err), db.Close())
 	}
 	d := &DB{
-		o: o, file: db, moved: moved, fault: func() error { return nil },
+		o: o, file: db, moved: moved,
 		wake: make(chan struct{}, 1), hear: make(chan struct{}, 1),
 		timer: time.NewTimer(time.Hour), seq: 1, cur: &batch{seq: 1}, probe: new(batch), since: time.Now(),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -42,23 +43,25 @@ func (d *DB) submit(mode Mode, done Done, size int, urgent bool, ops []Op) (take
 	if mode == Discard {
 		f = flagDiscard
 	}
-	if done != nil {
-		to = int32(len(b.notes))
-		b.notes = append(b.notes, note{done: done, discard: mode == Discard})
-		size += noteBytes
+	before := d.bytes()
+	share := opBytes
+	if len(ops) > 0 {
+		share += size / len(ops)
+		size = 0
 	}
-	size += len(ops) * opBytes
+	if done != nil {
+		to = b.tell(note{done: done, size: size + noteBytes, discard: mode == Discard})
+	}
 	b.urgent = b.urgent || urgent
-	weak := d.addAll(ops, f, to)
-	d.account(b, size, weak && done == nil, mode == Discard)
+	d.addAll(ops, f, uint32(min(share, math.MaxUint32)), to)
+	d.release(before - d.bytes())
 	d.advance()
 	return true
 }
 
-// addAll adds the operations of a submission to the batch and reports whether all were weak. One
-// that somebody waits for is never weak. d.mu is held.
-func (d *DB) addAll(ops []Op, f flags, to int32) (weak bool) {
-	weak = true
+// addAll adds the operations of a submission to the batch. One that somebody waits for is never
+// weak. d.mu is held.
+func (d *DB) addAll(ops []Op, f flags, size uint32, to int32) {
 	held := d.held
 	if d.writing == held {
 		held = nil // it is being written
@@ -70,27 +73,19 @@ func (d *DB) addAll(ops []Op, f flags, to int32) (weak bool) {
 		}
 		if op.Weak && to < 0 {
 			g |= flagWeak
-		} else {
-			weak = false
 		}
-		if d.cur.add(op, g, to, held) {
+		if d.cur.add(op, g, size, to, held) {
 			d.stats.Cancelled++
 		}
 	}
-	return weak
 }
 
-// account counts the bytes of a submission. d.mu is held.
-func (d *DB) account(b *batch, size int, weak, discard bool) {
-	d.pending.Add(int64(size))
-	if weak {
-		b.weakBytes += size
-	} else {
-		b.bytes += size
-		if discard {
-			b.discardBytes += size
-		}
+// bytes is what waits in the batches that can still change. d.mu is held.
+func (d *DB) bytes() int {
+	if d.held == nil {
+		return d.cur.bytes
 	}
+	return d.cur.bytes + d.held.bytes
 }
 
 // advance starts what is due after a change of the current batch. d.mu is held.
@@ -127,7 +122,7 @@ func (d *DB) due(b *batch) bool {
 		return true
 	case b.strong > 0 && (!relaxed || len(b.notes) > 0):
 		return true
-	case b.weakBytes > d.o.MaxPending/2, relaxed && b.bytes > d.o.MaxPending/2:
+	case b.bytes-b.noted > d.o.MaxPending/2:
 		return true
 	case !relaxed && b.live > weakMost:
 		return true
@@ -146,23 +141,18 @@ func (d *DB) delay() time.Duration {
 // pass tells the notes of a batch that has nothing to write for them: what is left in it is
 // weak, or acknowledged already. d.mu is held.
 func (d *DB) pass(b *batch) {
-	if b.live == 0 {
-		d.release(b.weakBytes)
-		b.weakBytes = 0
-	}
-	if b.strong == 0 {
-		d.release(b.bytes)
-		b.bytes, b.discardBytes = 0, 0
-	}
 	if len(b.notes) > 0 {
 		d.tell(b.notes...)
 		clear(b.notes)
 		b.notes = b.notes[:0]
+		d.release(b.noted)
+		b.bytes, b.noted = b.bytes-b.noted, 0
 	}
 	b.compact()
 }
 
-// release lets waiting submitters go on when enough is written. d.mu is held.
+// release counts bytes that wait no more, and lets submitters go on that wait for it. size is
+// negative for bytes that do. d.mu is held.
 func (d *DB) release(size int) {
 	left := d.pending.Add(int64(-size))
 	if d.room != nil && left <= int64(d.o.MaxPending) {
