@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -36,7 +37,7 @@ type stdio struct {
 type cli struct {
 	Help helpFlag `help:"Show what can be said here, and end."`
 
-	Run     runCmd     `cmd:"" default:"withargs" help:"Run the broker (also without any command)."`
+	Run     runCmd     `cmd:"" help:"Run the broker (also without any command)."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration and say what would run."`
 	Passwd  passwdCmd  `cmd:"" help:"Add, change, list or delete users."`
 	Backup  backupCmd  `cmd:"" help:"Write a consistent copy of the data, also while tarsd runs."`
@@ -60,6 +61,9 @@ func run(ctx context.Context, args []string, std stdio) error {
 	)
 	if err != nil {
 		return err
+	}
+	if len(args) == 0 || (strings.HasPrefix(args[0], "-") && args[0] != "--help") {
+		args = append([]string{"run"}, args...) // a default command of kong would swallow --help
 	}
 	kctx, err := k.Parse(args)
 	if errors.Is(err, errHelp) {

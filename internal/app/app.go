@@ -221,7 +221,7 @@ func dataFile(c config.Config) string { return filepath.Join(c.DataDir, "tarsd.d
 func openData(c config.Config, lock time.Duration, log zerolog.Logger) (*storage.DB, error) {
 	o := storage.Options{
 		Path: dataFile(c), Gather: time.Duration(c.CommitGather), LockTimeout: lock,
-		Log: log.With().Str("part", "storage").Logger(),
+		Log: log,
 	}
 	if c.Durability == config.Relaxed {
 		o.Durability = storage.Relaxed

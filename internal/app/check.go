@@ -54,8 +54,9 @@ func Failures(fs []Finding) int {
 
 // checker collects findings.
 type checker struct {
-	cfg config.Config
-	out []Finding
+	loaded *config.Loaded
+	cfg    config.Config
+	out    []Finding
 }
 
 func (c *checker) say(v Verdict, format string, args ...any) {
@@ -65,7 +66,7 @@ func (c *checker) say(v Verdict, format string, args ...any) {
 // Check says what would run with a configuration and what would be in the way. It changes
 // nothing: ports are bound for a moment, unless a tarsd runs in the data directory.
 func Check(ctx context.Context, l *config.Loaded) []Finding {
-	c := &checker{cfg: l.Config}
+	c := &checker{loaded: l, cfg: l.Config}
 	if dir, err := filepath.Abs(c.cfg.DataDir); err == nil {
 		c.cfg.DataDir = dir
 	}
@@ -142,7 +143,7 @@ func (c *checker) users(n int) {
 	case n > 0:
 		c.say(Fine, "users: %d", n)
 	case c.cfg.Access.Anonymous != config.AnonymousAll:
-		c.say(Warning, "there is no user: only this machine can connect; add one with: tarsd passwd --role device NAME")
+		c.say(Warning, "there is no user: only this machine can connect; add one with: %s --role device NAME", passwdCommand(c.loaded))
 	}
 }
 
@@ -214,7 +215,9 @@ func (c *checker) countUsers() {
 		c.say(Failure, "%s", err)
 		return
 	}
-	users, _, err := openUsers(c.cfg, db, access.UsersOptions{Log: zerolog.Nop()})
+	anyRoles := c.cfg
+	anyRoles.Access.Roles = nil // they were looked at
+	users, _, err := openUsers(anyRoles, db, access.UsersOptions{Log: zerolog.Nop()})
 	if err = errors.Join(err, db.Close()); err != nil {
 		c.say(Failure, "%s", err)
 		return

@@ -50,7 +50,7 @@ var edges = map[string][]string{
 var owners = map[string][]string{
 	"github.com/mochi-mqtt/":                     {"broker", "hooks"},
 	"go.etcd.io/bbolt":                           {"storage"},
-	"github.com/gorilla/websocket":               {"broker"},
+	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/mqttcli"},
 	"github.com/eclipse/":                        {"internal/mqttcli"},
 	"github.com/alecthomas/kong":                 {"cmd/tarsd"},
 	"go.yaml.in/":                                {"internal/config"},

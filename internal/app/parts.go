@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +17,6 @@ import (
 	"github.com/tarsd/tarsd/hooks/observe"
 	"github.com/tarsd/tarsd/internal/config"
 	"github.com/tarsd/tarsd/internal/wire"
-	"github.com/tarsd/tarsd/storage"
 	"github.com/tarsd/tarsd/web"
 )
 
@@ -83,11 +84,11 @@ func deliveryLimits(l config.Limits) delivery.Limits {
 	}
 	switch l.QueuePolicy {
 	case config.DropOldest:
-		d.QueuePolicy = delivery.DropOldest
+		d.QueuePolicy = delivery.QueueDropOldest
 	case config.Expire:
-		d.QueuePolicy = delivery.Expire
+		d.QueuePolicy = delivery.QueueExpire
 	case config.Refuse:
-		d.QueuePolicy = delivery.Refuse
+		d.QueuePolicy = delivery.QueueRefuse
 	}
 	return d
 }
@@ -260,7 +261,7 @@ func (a *App) storageFigures() observe.Storage {
 // health is the verdict of /healthz. A damaged file that was moved aside stays in it until the
 // next start: somebody has to look at it.
 func (a *App) health() web.Health {
-	var s storage.State = a.db.State()
+	s := a.db.State()
 	h := web.Health{
 		Status: web.OK, Since: a.started, Version: a.o.Version, Uptime: int64(time.Since(a.started).Seconds()),
 		Clients: a.engine.Stats().ClientsConnected,
@@ -293,16 +294,25 @@ func (a *App) announce() {
 	}
 }
 
-// notice is the policy's remark on who can connect. The command in it gets the flags that lead
-// it to this data directory.
+// notice is the policy's remark on who can connect.
 func (a *App) notice() string {
+	return strings.ReplaceAll(a.policy.Notice(), "tarsd passwd", passwdCommand(a.o.Config))
+}
+
+// passwdCommand is the command with the flags that lead it to the same data directory.
+func passwdCommand(l *config.Loaded) string {
 	command := "tarsd passwd"
-	if a.o.Config.Origin["data_dir"] == "--data" {
-		command += " --data " + shellQuote(a.cfg.DataDir)
-	} else if a.o.Config.File != "" {
-		command += " --config " + shellQuote(a.o.Config.File)
+	if l.Origin["data_dir"] == "--data" {
+		dir, err := filepath.Abs(l.DataDir)
+		if err != nil {
+			dir = l.DataDir
+		}
+		return command + " --data " + shellQuote(dir)
 	}
-	return strings.ReplaceAll(a.policy.Notice(), "tarsd passwd", command)
+	if l.File != "" && !slices.Contains(config.SearchPath(), l.File) {
+		return command + " --config " + shellQuote(l.File)
+	}
+	return command
 }
 
 // shellQuote makes one word of a path.
