@@ -1,3 +1,6 @@
+// Package broker is the embedded MQTT broker's outside: listeners, connections, their limits and
+// their buffers. The library answers control packets; messages are taken out of the byte stream
+// before it and given to a Receiver, see hooks/delivery.
 package broker
 
 import (

@@ -437,13 +437,39 @@ func TestWebSocketServerCloses(t *testing.T) {
 				_, err := io.CopyN(io.Discard, nc, 1000)
 				done <- err
 			}()
-			assert.Equal(t, code, closeCode(t, ws)) // the client answers and then closes
-			_ = ws.Close()
-			assert.ErrorIs(t, <-done, io.EOF)
+			assert.Equal(t, code, closeCode(t, ws))
+			assert.ErrorIs(t, <-done, io.EOF, "the client's close frame is enough, it waits for us to close")
 			_, err = nc.Write([]byte("x"))
 			assert.ErrorIs(t, err, net.ErrClosed)
 		})
 	}
+}
+
+// A timeout within a message is the end of reading, but the peer is still seen to go.
+func TestWebSocketTimeoutInFrame(t *testing.T) {
+	t.Parallel()
+	s, conns := streamServer()
+	_, url := webServer(t, s, WebSocketOptions{})
+	ws := dialWS(t, url)
+	nc := (<-conns).(*endConn)
+	defer func() { _ = nc.Close() }()
+	_, err := ws.NetConn().Write([]byte{0x82, 0x84, 0, 0, 0, 0, 'x'})
+	require.NoError(t, err)
+	p := make([]byte, 4)
+	n, err := nc.Read(p)
+	require.NoError(t, err)
+	assert.Equal(t, "x", string(p[:n]))
+	require.NoError(t, nc.SetReadDeadline(time.Now()))
+	_, err = nc.Read(p)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.NoError(t, nc.SetReadDeadline(time.Now().Add(10*time.Second)))
+	_, err = nc.Read(p)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "sticky")
+	require.NoError(t, nc.Conn.(*wsConn).CloseWrite())
+	require.Equal(t, websocket.CloseNormalClosure, closeCode(t, ws))
+	_ = ws.Close()
+	_, err = nc.Read(p)
+	require.ErrorIs(t, err, io.EOF)
 }
 
 // Close alone says goodbye too, and does not wait for a peer that does not read.

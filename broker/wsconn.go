@@ -23,6 +23,9 @@ const (
 // errText ends a connection that sends text; MQTT is binary [MQTT-6.0.0-1].
 var errText = errors.New("websocket: text message")
 
+// errBetween is a timeout between frames, after which reading can go on.
+var errBetween = errors.New("websocket: timeout between frames")
+
 // wsConn is a WebSocket connection as a stream of bytes: one Write is one binary message, and
 // the bounds of inbound messages mean nothing [MQTT-6.0.0-2].
 //
@@ -58,7 +61,11 @@ func (c *wsConn) Read(p []byte) (int, error) {
 	n := 0
 	for n == 0 || n < len(p) && c.msg == nil && c.wholeFrame() {
 		if c.msg == nil {
-			if err := c.next(); err != nil {
+			err := c.next()
+			if errors.Is(err, errBetween) {
+				return n, os.ErrDeadlineExceeded // n is 0: later messages are there before next is called
+			}
+			if err != nil {
 				c.err = err
 				break
 			}
@@ -76,8 +83,14 @@ func (c *wsConn) Read(p []byte) (int, error) {
 	return 0, c.err
 }
 
-// next waits for a message.
+// next waits for a message. A timeout between frames is not sticky: the reader of a connection
+// that we close wakes by it, and the peer's close frame is still to be read.
 func (c *wsConn) next() error {
+	if c.br != nil {
+		if _, err := c.br.Peek(2); errors.Is(err, os.ErrDeadlineExceeded) {
+			return errBetween
+		} // other errors the library will find too
+	}
 	c.left = c.peekFrame()
 	kind, msg, err := c.ws.NextReader()
 	switch {
@@ -150,7 +163,7 @@ func (c *wsConn) wholeFrame() bool {
 }
 
 // drain is Read after an error. When the linger of a close wants to see the peer go, it must
-// still read from the socket, which the library refuses after an expired deadline.
+// still read from the socket, which the library refuses after a timeout within a frame.
 func (c *wsConn) drain() error {
 	if c.halfClose.Load() {
 		if _, err := io.CopyN(io.Discard, c.ws.NetConn(), wsDrain); err != nil {
@@ -221,7 +234,8 @@ func (c *wsConn) SetDeadline(t time.Time) error {
 	return c.SetWriteDeadline(t)
 }
 
-// SetReadDeadline implements net.Conn. A read that has timed out cannot be repeated.
+// SetReadDeadline implements net.Conn. A read that has timed out within a message cannot be
+// repeated.
 func (c *wsConn) SetReadDeadline(t time.Time) error { return c.ws.NetConn().SetReadDeadline(t) }
 
 // SetWriteDeadline implements net.Conn. A write that has timed out cannot be repeated.
