@@ -3,7 +3,6 @@ package observe
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -58,7 +57,7 @@ func NewAudit(o AuditOptions) *Audit {
 
 // Event takes one event and never blocks: when the queue is full the event is lost and counted.
 func (a *Audit) Event(e delivery.Event) {
-	if e.Kind == "session_end" && e.Reason == "expired" {
+	if e.Kind == "session_end" && e.Reason == "session_expired" {
 		a.expired.Add(1)
 	}
 	select {
@@ -106,9 +105,9 @@ func (a *Audit) emit(ev delivery.Event, e Engine) {
 	if a.mayLog(&ev) {
 		a.write(&ev)
 	}
-	// An event about $SYS itself, such as a slow reader of the audit topic, would otherwise
-	// produce the next one for ever.
-	if strings.HasPrefix(ev.Topic, "$SYS/") {
+	// A slow reader of the audit topic loses events, which is an event. Published, it would be
+	// lost too, and so on for ever; the log has it.
+	if ev.Topic == AuditTopic {
 		return
 	}
 	b, err := json.Marshal(ev)
@@ -160,15 +159,11 @@ func (a *Audit) write(ev *delivery.Event) {
 	line.Msg("audit")
 }
 
-// levelOf says how loud an event is. Drops on $SYS topics are the reader's own affair.
+// levelOf says how loud an event is.
 func levelOf(ev *delivery.Event) zerolog.Level {
 	switch ev.Kind {
-	case "connect", "disconnect", "session_end", "takeover":
+	case "connect", "disconnect", "session_end", "takeover", "will":
 		return zerolog.InfoLevel
-	case "drop":
-		if strings.HasPrefix(ev.Topic, "$SYS/") {
-			return zerolog.DebugLevel
-		}
 	}
 	return zerolog.WarnLevel
 }

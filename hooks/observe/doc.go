@@ -15,6 +15,8 @@ type Engine interface {
 	Publish(topic string, payload []byte, qos byte, retain bool)
 }
 
+var _ Engine = (*delivery.Engine)(nil)
+
 // byteCounter is found by assertion on the Engine: payload bytes of PUBLISH packets since the start.
 type byteCounter interface {
 	PublishBytes() (received, sent uint64)

@@ -24,7 +24,8 @@ type Storage struct {
 	Degraded   bool
 	Commits    uint64
 	Records    uint64
-	Pending    int           // records that wait for a commit
+	Failures   uint64        // commits that failed
+	Pending    int           // bytes that wait for a commit
 	LastCommit time.Duration // how long the last commit took
 	FileBytes  int64
 }
@@ -75,8 +76,8 @@ type collector struct {
 
 	clientDropped, clientQueued, clientBuffered *prometheus.Desc
 
-	connections, auditLost                                       *prometheus.Desc
-	degraded, commits, records, pending, lastCommit, storageFile *prometheus.Desc
+	connections, auditLost                                                 *prometheus.Desc
+	degraded, commits, records, failures, pending, lastCommit, storageFile *prometheus.Desc
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -96,7 +97,8 @@ func newCollector(o MetricsOptions) *collector {
 		degraded:       desc("storage_degraded", "1 while the data file cannot be written."),
 		commits:        desc("storage_commits_total", "Transactions written."),
 		records:        desc("storage_records_total", "Records written."),
-		pending:        desc("storage_pending_records", "Records that wait for a commit."),
+		pending:        desc("storage_pending_bytes", "Bytes that wait for a commit."),
+		failures:       desc("storage_failures_total", "Commits that failed; they are tried again."),
 		lastCommit:     desc("storage_last_commit_seconds", "How long the last commit took."),
 		storageFile:    desc("storage_file_bytes", "Size of the data file."),
 	}
@@ -134,7 +136,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- s.desc
 	}
 	for _, d := range []*prometheus.Desc{c.dropped, c.build, c.clientDropped, c.clientQueued, c.clientBuffered,
-		c.connections, c.auditLost, c.degraded, c.commits, c.records, c.pending, c.lastCommit, c.storageFile} {
+		c.connections, c.auditLost, c.degraded, c.commits, c.records, c.failures, c.pending, c.lastCommit, c.storageFile} {
 		ch <- d
 	}
 }
@@ -169,6 +171,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		put(c.degraded, prometheus.GaugeValue, degraded)
 		put(c.commits, prometheus.CounterValue, float64(s.Commits))
 		put(c.records, prometheus.CounterValue, float64(s.Records))
+		put(c.failures, prometheus.CounterValue, float64(s.Failures))
 		put(c.pending, prometheus.GaugeValue, float64(s.Pending))
 		put(c.lastCommit, prometheus.GaugeValue, s.LastCommit.Seconds())
 		put(c.storageFile, prometheus.GaugeValue, float64(s.FileBytes))
