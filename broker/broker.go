@@ -94,7 +94,7 @@ func New(o Options) (*Broker, error) {
 	caps.ReceiveMaximum = 0 // the adapter writes the CONNACK's properties
 	srv := mqtt.New(&mqtt.Options{
 		Capabilities:             caps,
-		Logger:                   newLogger(dropPackets{zerolog.NewSlogHandler(o.Log.Level(zerolog.DebugLevel).With().Str("part", "mochi").Logger())}),
+		Logger:                   newLogger(dropPackets{zerolog.NewSlogHandler(o.Log.With().Str("part", "mochi").Logger())}),
 		SysTopicResendInterval:   1 << 30,
 		ClientNetReadBufferSize:  64,
 		ClientNetWriteBufferSize: 64,

@@ -122,13 +122,17 @@ type checker struct {
 	seen    []uint64 // bit for each page in use
 	pages   [][]byte // the page at each depth
 	schema  int      // from the record in the bucket meta; 0 without one
-	records int
+	ledger  ledger   // from the record in the bucket meta
+	counted ledger   // of what is really there
 }
+
+// old reports that all pages are good, but some are older than the state that they are part of.
+func (c *checker) old() bool { return c.schema > 0 && c.ledger != c.counted }
 
 // checkTree checks all pages of the tree and all records. The error wraps ErrDamaged, or is that
 // of r.
 func checkTree(r io.ReaderAt, size int64, m meta) (*checker, error) {
-	c := &checker{r: r, m: m}
+	c := &checker{r: r, m: m, counted: ledger{tx: m.tx}}
 	if m.high < 2 || m.high > uint64(size)/uint64(m.size) {
 		return nil, c.damaged(0, "file of %d bytes is cut short: %d pages are in use", size, m.high)
 	}
@@ -315,15 +319,23 @@ func (c *checker) record(bucket Bucket, key, raw []byte, id uint64) error {
 	if _, ok := unseal(key, raw); !ok {
 		return c.damaged(id, "checksum of %s %q", bucket, key)
 	}
-	c.records++
-	if bucket == Meta && bytes.Equal(key, schemaKey) {
-		n, err := decodeSchema(raw)
-		if err != nil {
-			return err
+	if bucket != Meta {
+		for i := range buckets {
+			if buckets[i].name == bucket {
+				c.counted.add(i, raw)
+				return nil
+			}
 		}
-		c.schema = n
+		return c.damaged(id, "bucket %q is unknown", bucket)
 	}
-	return nil
+	var err error
+	switch string(key) {
+	case string(schemaKey):
+		c.schema, err = decodeSchema(raw)
+	case string(ledgerKey):
+		c.ledger, err = decodeLedger(raw)
+	}
+	return err
 }
 
 // free checks the list of free pages, which only a file has that was never written, or that

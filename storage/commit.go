@@ -264,7 +264,7 @@ func (d *DB) write(b *batch) (o outcome) {
 	o.records = d.encode(b)
 	o.bytes = len(d.pen.keys) + len(d.pen.vals)
 	if o.records > 0 {
-		d.update(&o, func(tx *bbolt.Tx) error { return d.fill(tx, b) })
+		d.update(&o, func(tx *bbolt.Tx, l *ledger) error { return d.fill(tx, l, b) })
 	}
 	return o
 }
@@ -272,7 +272,7 @@ func (d *DB) write(b *batch) (o outcome) {
 // update runs a transaction. A panic in it is damage that the check at the start did not see,
 // or a file that somebody changed: what bbolt holds is undefined then, and nothing is written
 // until the next start.
-func (d *DB) update(o *outcome, f func(tx *bbolt.Tx) error) {
+func (d *DB) update(o *outcome, f func(tx *bbolt.Tx, l *ledger) error) {
 	var id int
 	defer func() {
 		if r := recover(); r != nil {
@@ -295,7 +295,14 @@ func (d *DB) update(o *outcome, f func(tx *bbolt.Tx) error) {
 				return err
 			}
 		}
-		return f(tx)
+		var l ledger
+		if err := l.load(tx); err != nil {
+			return err
+		}
+		if err := f(tx, &l); err != nil {
+			return err
+		}
+		return l.save(tx)
 	})
 	if err == nil {
 		return
@@ -387,7 +394,7 @@ func (p *pen) values(b *batch, g []item) {
 }
 
 // fill does what encode prepared.
-func (d *DB) fill(tx *bbolt.Tx, b *batch) error {
+func (d *DB) fill(tx *bbolt.Tx, l *ledger, b *batch) error {
 	p := &d.pen
 	for i, g := range p.groups {
 		if len(g) == 0 {
@@ -401,9 +408,9 @@ func (d *DB) fill(tx *bbolt.Tx, b *batch) error {
 		for _, it := range g {
 			var err error
 			if key := p.keys[it.key:it.keyEnd]; b.entries[it.entry].flags&flagDelete != 0 {
-				err = bucket.Delete(key)
+				err = l.delete(bucket, i, key)
 			} else {
-				err = bucket.Put(key, p.vals[it.val:it.valEnd])
+				err = l.put(bucket, i, key, p.vals[it.val:it.valEnd])
 			}
 			if err != nil {
 				return err
@@ -419,11 +426,11 @@ var probeKey = []byte("probe")
 // writes about as much as what failed last, and removes it.
 func (d *DB) tryDisk() (o outcome) {
 	size := min(max(d.failed, 4<<10), 1<<20)
-	d.update(&o, func(tx *bbolt.Tx) error {
+	d.update(&o, func(tx *bbolt.Tx, _ *ledger) error {
 		return tx.Bucket([]byte(Meta)).Put(probeKey, seal(probeKey, make([]byte, size, size+sumBytes), 0))
 	})
 	if o.err == nil {
-		d.update(&o, func(tx *bbolt.Tx) error { return tx.Bucket([]byte(Meta)).Delete(probeKey) })
+		d.update(&o, func(tx *bbolt.Tx, _ *ledger) error { return tx.Bucket([]byte(Meta)).Delete(probeKey) })
 	}
 	return o
 }

@@ -3,7 +3,6 @@ package storage
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"go.etcd.io/bbolt"
 )
@@ -23,13 +22,14 @@ var buckets = []layout{
 
 var schemaKey = []byte("schema")
 
-// A migration takes the file from one schema to the next, in one transaction.
-type migration func(tx *bbolt.Tx) error
+// A migration takes the file from one schema to the next, in one transaction. What it changes
+// outside the bucket meta goes through the ledger.
+type migration func(tx *bbolt.Tx, l *ledger) error
 
 // migrations are all of them in order; a file's schema is how many of them it has seen. Entries
 // are never changed or removed once they were released.
 var migrations = []migration{
-	func(tx *bbolt.Tx) error { // 1: the first buckets
+	func(tx *bbolt.Tx, _ *ledger) error { // 1: the first buckets
 		for _, name := range []string{
 			"meta", "retained", "sessions", "subscriptions", "queue", "inbound", "wills", "sent", "users", "memory", "persona", "history",
 		} {
@@ -68,14 +68,23 @@ func step(tx *bbolt.Tx, steps []migration) error {
 	if err != nil {
 		return err
 	}
-	if err := steps[have](tx); err != nil {
+	var l ledger
+	if have > 0 {
+		if err := l.load(tx); err != nil {
+			return err
+		}
+	}
+	if err := steps[have](tx, &l); err != nil {
 		return fmt.Errorf("migrate to schema %d: %w", have+1, err)
 	}
 	b, err := tx.CreateBucketIfNotExists([]byte(Meta))
 	if err != nil {
 		return fmt.Errorf("migrate to schema %d: %w", have+1, err)
 	}
-	return b.Put(schemaKey, seal(slices.Clone(schemaKey), binary.BigEndian.AppendUint32(nil, uint32(have+1)), 0))
+	if err := b.Put(schemaKey, seal(schemaKey, binary.BigEndian.AppendUint32(nil, uint32(have+1)), 0)); err != nil {
+		return err
+	}
+	return l.save(tx)
 }
 
 // schemaOf returns how many migrations the file has seen: 0 for a new one.

@@ -84,6 +84,9 @@ func (AllowAll) MayPublish(*delivery.Peer, string) bool { return true }
 // MaySubscribe implements delivery.Policy.
 func (AllowAll) MaySubscribe(*delivery.Peer, string) bool { return true }
 
+// Current implements delivery.Policy.
+func (AllowAll) Current(*delivery.Peer) bool { return true }
+
 // Start runs a broker until the test ends. Its log is printed if the test fails.
 func Start(t testing.TB, opts ...Option) *Broker {
 	t.Helper()

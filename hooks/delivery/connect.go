@@ -128,7 +128,8 @@ func (e *Engine) claim(l *link, cp *wire.ConnectPacket, a *Admission) (wire.Code
 			return wire.ServerShuttingDown, "server shutting down"
 		}
 		s := e.sessions[id]
-		if s != nil && s.user != l.peer.User {
+		// A session without a user may pass to one: that is how an owner gives a device its name.
+		if s != nil && *s.user.Load() != l.peer.User && *s.user.Load() != "" {
 			e.mu.Unlock()
 			e.event(Event{Kind: "refused", Client: id, User: l.peer.User, Remote: l.peer.Remote, Reason: "client id belongs to another user", Code: wire.NotAuthorized})
 			return wire.NotAuthorized, "client id belongs to another user"
@@ -173,7 +174,9 @@ func (e *Engine) takeOver(old *link) {
 }
 
 func (e *Engine) newSession(id, user string) *session {
-	return &session{e: e, id: id, user: user, sentRec: &sentRecord{session: id}, q: queue{base: 1}, subs: map[string]*subscription{}}
+	s := &session{e: e, id: id, sentRec: &sentRecord{session: id}, q: queue{base: 1}, subs: map[string]*subscription{}}
+	s.user.Store(&user)
+	return s
 }
 
 // adopt gives the session what the new connection says of it.
@@ -181,6 +184,7 @@ func (e *Engine) adopt(s *session, l *link, cp *wire.ConnectPacket, a *Admission
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.peer.Store(l.peer)
+	s.user.Store(&l.peer.User)
 	s.stopTimers()
 	if s.will != nil { // back before its delay was over: [MQTT-3.1.3-9]
 		s.forgetWill()
@@ -214,7 +218,7 @@ func (s *session) save(lost int64) {
 		return
 	}
 	s.recorded = true
-	s.e.submit(put(sessionRecord(s.id, s.user, s.expiry, lost)))
+	s.e.submit(put(sessionRecord(s.id, *s.user.Load(), s.expiry, lost)))
 }
 
 // recheck drops subscriptions that the policy does not allow any more. s.mu is held.
@@ -241,6 +245,10 @@ func (e *Engine) Start(a Admission) {
 	mine := s.owner == l
 	e.mu.Unlock()
 	if !mine || s.gone || l.ended.Load() {
+		return
+	}
+	if !e.policy.Current(l.peer) { // changed since Authenticate, and missed by Kick
+		l.conn.Disconnect(wire.NotAuthorized, "access has changed")
 		return
 	}
 	s.link.Store(l)
@@ -365,7 +373,7 @@ func (e *Engine) end(s *session, reason string) {
 	}
 	e.mu.Unlock()
 	if reason != "" {
-		e.event(Event{Kind: "session_end", Client: s.id, User: s.user, Reason: reason})
+		e.event(Event{Kind: "session_end", Client: s.id, User: *s.user.Load(), Reason: reason})
 	}
 }
 

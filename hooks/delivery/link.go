@@ -30,6 +30,7 @@ type link struct {
 	// Of the reader goroutine.
 	courier    courier
 	in         wire.PublishPacket
+	msg        Message       // what inspectors see; here so that it is not allocated for each message
 	aliases    []*topicEntry // inbound, by alias
 	topics     map[string]*topicEntry
 	last       *topicEntry

@@ -118,9 +118,9 @@ func (l *link) remember(id uint16, state inboundState) {
 
 // inspect runs the hooks. It reports whether p goes on; if not, p is answered.
 func (l *link) inspect(p *wire.PublishPacket, topic string) (bool, error) {
-	m := Message{Topic: topic, Payload: p.Payload, Props: p.Props, QoS: p.QoS, Retain: p.Retain, Dup: p.Dup}
+	l.msg = Message{Topic: topic, Payload: p.Payload, Props: p.Props, QoS: p.QoS, Retain: p.Retain, Dup: p.Dup}
 	for _, in := range l.inspectors {
-		v := in.OnMessage(&m)
+		v := in.OnMessage(&l.msg)
 		if v.Action == Deliver {
 			continue
 		}

@@ -20,13 +20,13 @@ type session struct {
 	link       atomic.Pointer[link] // where deliveries go; nil while not connected
 	persistent atomic.Bool          // outlives its connection
 	peer       atomic.Pointer[Peer] // of the last connection
+	user       atomic.Pointer[string]
 	sentRec    *sentRecord
 
 	owner  *link // whose session it is, from CONNECT to the end of the connection; guarded by Engine.mu
 	orphan bool  // not a session: holds the will of one that did not outlive the process
 
 	mu        sync.Mutex
-	user      string
 	expiry    uint32 // seconds after the connection; neverExpires
 	lost      time.Time
 	gone      bool // the session has ended: nothing may be added
@@ -56,7 +56,7 @@ func (s *session) lastPeer() *Peer {
 	if p := s.peer.Load(); p != nil {
 		return p
 	}
-	return &Peer{ID: s.id, User: s.user}
+	return &Peer{ID: s.id, User: *s.user.Load()}
 }
 
 // take queues p for the session, or sends it at once, as an item of the given state. With g it

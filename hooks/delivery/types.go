@@ -34,6 +34,9 @@ type Policy interface {
 	Authenticate(ctx context.Context, p *Peer, username *string, password []byte) (wire.Code, string)
 	MayPublish(p *Peer, topic string) bool
 	MaySubscribe(p *Peer, filter string) bool // filter without the $share prefix
+	// Current reports whether what Authenticate said of the peer still holds. It is asked when
+	// the connection begins, for a change that came between Authenticate and a Kick.
+	Current(p *Peer) bool
 }
 
 // Message is one inbound PUBLISH as hooks see it. The slices are valid during the call only.

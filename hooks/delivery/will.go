@@ -31,7 +31,7 @@ func (s *session) setWill(w *wire.WillPacket, l *link) {
 		delay: w.Delay, expiry: w.Expiry, has: w.HasExpiry, client: s.id,
 	}
 	if s.e.store != nil {
-		s.e.submit(put(willRecord(s.id, s.user, s.will)))
+		s.e.submit(put(willRecord(s.id, *s.user.Load(), s.will)))
 	}
 }
 

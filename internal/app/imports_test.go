@@ -36,7 +36,8 @@ var edges = map[string][]string{
 
 	// Tests and benches. Those that judge the binary from outside know nothing of its inside.
 	"broker/brokertest":      {"broker", "hooks", "hooks/delivery", "internal/wire", "storage"},
-	"internal/conformance":   {"broker/brokertest", "hooks/delivery", "internal/wire", "storage"},
+	"internal/wire/wiretest": {"internal/wire"},
+	"internal/conformance":   {"broker/brokertest", "hooks/delivery", "internal/wire", "internal/wire/wiretest", "storage"},
 	"internal/crash":         {"internal/crash/daemon", "internal/crash/rawmqtt"},
 	"internal/crash/daemon":  {},
 	"internal/crash/rawmqtt": {},

@@ -85,7 +85,7 @@ func newBroker(t *testing.T, set ...string) *broker {
 	t.Helper()
 	addr, err := daemon.FreeAddr()
 	require.NoError(t, err)
-	return &broker{bin: program(t), dir: t.TempDir(), addr: addr, set: set}
+	return &broker{bin: program(t), dir: t.TempDir(), addr: addr, set: append([]string{"log.level=warn"}, set...)}
 }
 
 // launch starts one life and does not wait for it. The test ends it at the latest.
@@ -101,8 +101,8 @@ func (b *broker) launch(t *testing.T) *daemon.Daemon {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		d.Kill()
-		if t.Failed() {
-			t.Logf("log of broker %d, its end:\n%s", d.PID(), lastLines(d.Log(), 40))
+		if t.Failed() && d.Log() != "" {
+			t.Logf("log of broker %d, its end:\n%s", d.PID(), lastLines(d.Log(), 20))
 		}
 	})
 	return d

@@ -51,7 +51,7 @@ func TestStartFailures(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(func() { l.Close() })
 			return nil
-		}, 1, []string{"ADDR", "address already in use"}},
+		}, 1, []string{"ADDR", "in use"}},
 		{"certificate that is not there", func(*testing.T, string, string) []string {
 			return []string{"--set", "tls.cert=absent.pem", "--set", "tls.key=absent.key", "--listen", "tls://127.0.0.1:0"}
 		}, 1, []string{"absent.pem"}},

@@ -22,8 +22,12 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tarsd/tarsd/broker"
+	"github.com/tarsd/tarsd/broker/brokertest"
 )
 
 var versions = []string{"5", "311", "31"}
@@ -120,11 +124,28 @@ func listenTCP(t *testing.T) (net.Listener, []string) {
 	return ln, []string{"-h", "127.0.0.1", "-p", port}
 }
 
+// each runs a test on Mosquitto and on our own broker.
+func each(t *testing.T, f func(t *testing.T, socket string)) {
+	t.Run("mosquitto", func(t *testing.T) { f(t, mosquitto(t)) })
+	t.Run("tarsd", func(t *testing.T) {
+		dir, err := os.MkdirTemp("", "mq") // t.TempDir can be too long for a socket
+		require.NoError(t, err)
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		b := brokertest.Start(t, brokertest.WithStore(t.TempDir()))
+		l, err := broker.Listen("unix://"+dir+"/s", broker.ListenOptions{Log: zerolog.Nop()})
+		require.NoError(t, err)
+		l.Serve(b.Broker)
+		t.Cleanup(func() { l.Close() })
+		f(t, dir+"/s")
+	})
+}
+
 // With a kept session, -C 1 takes one message and leaves the others for the next run: the
 // acknowledgement of the printed one has left, those of the others have not. (mosquitto_sub
 // acknowledges and throws away what comes while it disconnects.)
-func TestCountTakesExactlyThatMany(t *testing.T) {
-	socket := mosquitto(t)
+func TestCountTakesExactlyThatMany(t *testing.T) { each(t, countTakesExactlyThatMany) }
+
+func countTakesExactlyThatMany(t *testing.T, socket string) {
 	for _, version := range versions {
 		for _, qos := range []string{"1", "2"} {
 			t.Run(version+"/"+qos, func(t *testing.T) {
@@ -148,8 +169,9 @@ func TestCountTakesExactlyThatMany(t *testing.T) {
 	}
 }
 
-func TestSubOptions(t *testing.T) {
-	socket := mosquitto(t)
+func TestSubOptions(t *testing.T) { each(t, optionsOfSub) }
+
+func optionsOfSub(t *testing.T, socket string) {
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
@@ -186,8 +208,9 @@ func TestSubOptions(t *testing.T) {
 	}
 }
 
-func TestInterruptSaysGoodBye(t *testing.T) {
-	socket := mosquitto(t)
+func TestInterruptSaysGoodBye(t *testing.T) { each(t, interruptSaysGoodBye) }
+
+func interruptSaysGoodBye(t *testing.T, socket string) {
 	for _, version := range versions {
 		base := []string{"--unix", socket, "-V", version}
 		heir := start(t, Sub, nil, append(base, "-t", "will", "-C", "1", "-d")...)
@@ -206,8 +229,9 @@ func TestInterruptSaysGoodBye(t *testing.T) {
 
 // A stream of lines survives the loss of connections; nothing is lost, and what comes twice comes
 // next to itself.
-func TestLinesSurviveACut(t *testing.T) {
-	socket := mosquitto(t)
+func TestLinesSurviveACut(t *testing.T) { each(t, linesSurviveACut) }
+
+func linesSurviveACut(t *testing.T, socket string) {
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
@@ -250,8 +274,9 @@ func contains(all []string, s string) bool {
 	return false
 }
 
-func TestSubConnectsAgain(t *testing.T) {
-	socket := mosquitto(t)
+func TestSubConnectsAgain(t *testing.T) { each(t, subConnectsAgain) }
+
+func subConnectsAgain(t *testing.T, socket string) {
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()

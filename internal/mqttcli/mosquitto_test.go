@@ -117,7 +117,10 @@ var clock = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6}Z)?`)
 // Output, byte for byte, of the same messages with the same options.
 func TestOutputIsMosquittos(t *testing.T) {
 	needClients(t)
-	socket := mosquitto(t)
+	each(t, sameOutput)
+}
+
+func sameOutput(t *testing.T, socket string) {
 	payloads := map[string]string{
 		"text":   "hello",
 		"json":   `{"a": 1.50, "b":[1,2,{"x":null}], "c":"\u00fc\/é", "d":true, "e":{}, "f":[], "g":-0.0, "h":1e5, "i":0.1, "j":1.23456789012345678, "k":1e300}`,
@@ -145,9 +148,12 @@ func TestOutputIsMosquittos(t *testing.T) {
 	for i, f := range formats {
 		variants = append(variants, variant{fmt.Sprint("format ", i), []string{"-F", f}})
 	}
-	for _, version := range []string{"5", "311", "31"} {
+	for i, version := range versions {
 		for name := range payloads {
-			for _, v := range variants {
+			for k, v := range variants {
+				if i > 0 && k%4 != i {
+					continue // the versions differ little: a part of it will do
+				}
 				if name == "binary" && strings.Contains(strings.Join(v.args, ""), "%j") {
 					continue // mosquitto_sub 2.0 cuts the payload at the NUL; see TestJSONOfBinary
 				}
@@ -172,7 +178,10 @@ func TestOutputIsMosquittos(t *testing.T) {
 // Properties of MQTT 5 in all ways to print them.
 func TestPropertiesAreMosquittos(t *testing.T) {
 	needClients(t)
-	socket := mosquitto(t)
+	each(t, sameProperties)
+}
+
+func sameProperties(t *testing.T, socket string) {
 	props := []string{"-D", "publish", "content-type", "ct", "-D", "publish", "user-property", "a", "b", "-D", "publish", "user-property", "a", "c",
 		"-D", "publish", "payload-format-indicator", "1", "-D", "publish", "response-topic", "r/t", "-D", "publish", "correlation-data", "cd"}
 	for _, sender := range []string{"theirs", "ours"} {
@@ -200,7 +209,10 @@ func TestPropertiesAreMosquittos(t *testing.T) {
 // The ways in which mosquitto_pub takes a message arrive the same from ours.
 func TestSourcesAreMosquittos(t *testing.T) {
 	needClients(t)
-	socket := mosquitto(t)
+	each(t, sameSources)
+}
+
+func sameSources(t *testing.T, socket string) {
 	file := filepath.Join(t.TempDir(), "f")
 	require.NoError(t, os.WriteFile(file, []byte("from a\nfile\n"), 0o600))
 	for _, c := range []struct {
@@ -217,7 +229,7 @@ func TestSourcesAreMosquittos(t *testing.T) {
 		{"null", "", "1", []string{"-n"}},
 		{"repeat", "", "3", []string{"-m", "x", "--repeat", "3", "--repeat-delay", "0.01"}},
 	} {
-		for _, version := range []string{"5", "311", "31"} {
+		for _, version := range versions {
 			for _, qos := range []string{"0", "1", "2"} {
 				t.Run(c.name+"/"+version+"/"+qos, func(t *testing.T) {
 					var got [2]string
