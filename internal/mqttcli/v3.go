@@ -148,21 +148,41 @@ func (l *link3) unsubscribe(ctx context.Context, filters []string) error {
 	return l.wait(ctx, l.client.Unsubscribe(filters...))
 }
 
-func (l *link3) publish(_ context.Context, m *message) (<-chan error, error) {
-	t := l.client.Publish(m.topic, m.qos, m.retain, m.payload)
+func (l *link3) publish(ctx context.Context, m *message) (<-chan error, error) {
+	// The library's Publish can block for half a minute when the connection is just being lost.
+	handed := make(chan mqtt.Token, 1)
+	go func() { handed <- l.client.Publish(m.topic, m.qos, m.retain, m.payload) }()
 	result := make(chan error, 1)
+	var t mqtt.Token
+	select {
+	case t = <-handed:
+	case <-l.gone:
+		return result, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	go func() {
 		select {
 		case <-t.Done():
-			if err := t.Error(); err == nil {
-				result <- nil
-			} else if m.qos == 0 {
+			if err := t.Error(); err != nil && !l.losing() {
 				result <- exitf(exitLost, "%s", err)
-			} // else: the connection is being lost, which lost tells
+			} else if err == nil {
+				result <- nil
+			}
 		case <-l.gone:
 		}
 	}()
 	return result, nil
+}
+
+// losing tells, after a moment, whether the connection has ended.
+func (l *link3) losing() bool {
+	select {
+	case <-l.gone:
+		return true
+	case <-time.After(5 * time.Second):
+		return false
+	}
 }
 
 func (l *link3) disconnect(bool) { // MQTT 3 cannot ask for the will
