@@ -124,6 +124,7 @@ type checker struct {
 	schema  int      // from the record in the bucket meta; 0 without one
 	ledger  ledger   // from the record in the bucket meta
 	counted ledger   // of what is really there
+	salt    uint64   // of the bucket that is being walked
 }
 
 // old reports that all pages are good, but some are older than the state that they are part of.
@@ -144,6 +145,9 @@ func checkTree(r io.ReaderAt, size int64, m meta) (*checker, error) {
 		if err := c.free(); err != nil {
 			return nil, err
 		}
+	}
+	if c.schema == 0 && m.tx > 1 { // bbolt's own first transactions
+		return nil, c.damaged(m.root, "no schema record")
 	}
 	return c, nil
 }
@@ -305,6 +309,7 @@ func (c *checker) bucket(name, value []byte, id uint64, depth int) error {
 	if len(value) < bucketBytes {
 		return c.damaged(id, "bucket %q is cut short", name)
 	}
+	c.salt = salt(Bucket(name))
 	if root := order.Uint64(value); root != 0 {
 		return c.tree(root, depth+1, Bucket(name), nil, nil)
 	}
@@ -320,13 +325,8 @@ func (c *checker) record(bucket Bucket, key, raw []byte, id uint64) error {
 		return c.damaged(id, "checksum of %s %q", bucket, key)
 	}
 	if bucket != Meta {
-		for i := range buckets {
-			if buckets[i].name == bucket {
-				c.counted.add(i, raw)
-				return nil
-			}
-		}
-		return c.damaged(id, "bucket %q is unknown", bucket)
+		c.counted.add(c.salt, raw)
+		return nil
 	}
 	var err error
 	switch string(key) {

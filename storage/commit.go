@@ -405,12 +405,13 @@ func (d *DB) fill(tx *bbolt.Tx, l *ledger, b *batch) error {
 			return fmt.Errorf("bucket %s: %w", buckets[i].name, bbolt.ErrBucketNotFound)
 		}
 		bucket.FillPercent = buckets[i].fill
+		cursor := bucket.Cursor() // seeks from the root each time: changes in between are no matter
 		for _, it := range g {
 			var err error
 			if key := p.keys[it.key:it.keyEnd]; b.entries[it.entry].flags&flagDelete != 0 {
-				err = l.delete(bucket, i, key)
+				err = l.delete(cursor, buckets[i].salt, key)
 			} else {
-				err = l.put(bucket, i, key, p.vals[it.val:it.valEnd])
+				err = l.put(bucket, cursor, buckets[i].salt, key, p.vals[it.val:it.valEnd])
 			}
 			if err != nil {
 				return err
@@ -426,7 +427,7 @@ var probeKey = []byte("probe")
 // writes about as much as what failed last, and removes it.
 func (d *DB) tryDisk() (o outcome) {
 	size := min(max(d.failed, 4<<10), 1<<20)
-	d.update(&o, func(tx *bbolt.Tx, _ *ledger) error {
+	d.update(&o, func(tx *bbolt.Tx, _ *ledger) error { // the bucket meta is not in the ledger
 		return tx.Bucket([]byte(Meta)).Put(probeKey, seal(probeKey, make([]byte, size, size+sumBytes), 0))
 	})
 	if o.err == nil {

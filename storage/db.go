@@ -64,26 +64,28 @@ func Open(o Options) (*DB, error) { return open(o, migrations) }
 func open(o Options, steps []migration) (*DB, error) {
 	o = o.defaults()
 	o.Log = o.Log.With().Str("part", "storage").Logger()
-	f, moved, err := openFile(o)
+	file, err := openFile(o)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
+	db, err := openBolt(file.f)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open data file: %w", err), f.Close())
-	}
-	db, err := openBolt(f)
-	if err != nil {
-		if info.Size() == 0 {
+		if file.fresh {
 			err = errors.Join(err, os.Remove(o.Path)) // half a new file would look damaged next time
 		}
 		return nil, fmt.Errorf("open data file: %w", err)
 	}
-	if err := migrate(db, steps); err != nil {
+	if file.fix != nil {
+		err = db.Update(file.fix.save)
+	}
+	if err == nil {
+		err = migrate(db, steps)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open data file %s: %w", o.Path, err), db.Close())
 	}
 	d := &DB{
-		o: o, file: db, moved: moved,
+		o: o, file: db, moved: file.moved,
 		wake: make(chan struct{}, 1), hear: make(chan struct{}, 1),
 		timer: time.NewTimer(time.Hour), seq: 1, cur: &batch{seq: 1}, probe: new(batch), since: time.Now(),
 	}

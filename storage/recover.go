@@ -10,12 +10,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openFile opens, locks and checks the file. One that is damaged is moved aside, and moved says
-// where to; the file that is returned is a fresh one then, or has its last intact state.
-func openFile(o Options) (f *os.File, moved string, err error) {
-	f, err = lockFile(o.Path, os.O_RDWR|os.O_CREATE, false, o.LockTimeout)
+// opened is a locked and checked file.
+type opened struct {
+	f     *os.File
+	fresh bool    // it is empty
+	moved string  // where the damaged one is now, or a copy of it
+	fix   *ledger // what the ledger has to be set to, or nil
+}
+
+// openFile opens, locks and checks the file. Of one that is damaged it uses the last intact
+// state, or else what is readable if that is whole pages that are too old, or else moves it
+// aside and begins a fresh one.
+func openFile(o Options) (out opened, err error) {
+	f, err := lockFile(o.Path, os.O_RDWR|os.O_CREATE, false, o.LockTimeout)
 	if err != nil {
-		return nil, "", fmt.Errorf("open data file: %w", err)
+		return out, fmt.Errorf("open data file: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -23,65 +32,74 @@ func openFile(o Options) (f *os.File, moved string, err error) {
 		}
 	}()
 	info, err := f.Stat()
-	if err != nil {
-		return f, "", fmt.Errorf("open data file: %w", err)
+	if err == nil && info.Size() == 0 {
+		err = syncDir(o.Path)
 	}
-	if info.Size() == 0 {
-		if err := syncDir(o.Path); err != nil {
-			return f, "", fmt.Errorf("open data file: %w", err)
-		}
-		return f, "", nil
+	if err != nil {
+		return out, fmt.Errorf("open data file: %w", err)
+	}
+	out.f, out.fresh = f, info.Size() == 0
+	if out.fresh {
+		return out, nil
 	}
 	began := time.Now()
-	damage := checkOrRepair(f, info.Size(), o, &moved)
+	damage := out.examine(info.Size(), o)
 	if damage == nil {
 		o.Log.Debug().Int64("bytes", info.Size()).Dur("took", time.Since(began)).Msg("data file checked")
-		return f, moved, nil
+		return out, nil
 	}
 	if !errors.Is(damage, ErrDamaged) {
-		return f, "", fmt.Errorf("open data file %s: %w", o.Path, damage)
+		return out, fmt.Errorf("open data file %s: %w", o.Path, damage)
 	}
 	fresh, moved, err := setAside(f, o)
 	if err != nil {
-		return f, "", err
+		return out, err
 	}
 	o.Log.Error().Err(damage).Str("moved", moved).Msg("data file was damaged: starting with a fresh one")
-	return fresh, moved, nil
+	return opened{f: fresh, fresh: true, moved: moved}, nil
 }
 
-// checkOrRepair checks the file. If the newest state is damaged and the one before is not, which
-// is what a disk leaves that wrote the meta page before the rest, it goes back to that, with
-// a copy of the file as it was.
-func checkOrRepair(f *os.File, size int64, o Options, moved *string) error {
-	metas, err := findMetas(f, size)
+// examine checks the file, of size bytes. A disk that wrote a commit's meta page and not all of
+// the pages before it leaves damage, or pages of an older state: then the state before that
+// commit is good, unless this happened longer ago. What was there is copied before anything is
+// changed. The error wraps ErrDamaged if nothing can be used.
+func (out *opened) examine(size int64, o Options) error {
+	metas, err := findMetas(out.f, size)
 	if err != nil {
 		return err
 	}
 	// Most of the file is read now, and again when it is loaded.
-	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_WILLNEED)
-	_, damage := checkTree(f, size, metas[0])
-	if damage == nil || !errors.Is(damage, ErrDamaged) || len(metas) < 2 || metas[1].tx+1 != metas[0].tx {
+	_ = unix.Fadvise(int(out.f.Fd()), 0, 0, unix.FADV_WILLNEED)
+	c, damage := checkTree(out.f, size, metas[0])
+	if damage == nil && (c.schema > len(migrations) || !c.old()) {
+		return nil
+	}
+	if damage != nil && !errors.Is(damage, ErrDamaged) {
 		return damage
 	}
-	if c, err := checkTree(f, size, metas[1]); err != nil || c.schema == 0 {
+	back := false
+	if len(metas) == 2 && metas[1].tx+1 == metas[0].tx {
+		before, err := checkTree(out.f, size, metas[1])
+		back = err == nil && before.schema > 0 && !before.old() // the schema: not before there was anything
+	}
+	if !back && damage != nil {
 		return damage
 	}
-	name, copied, err := createBeside(o.Path, ".damaged-")
-	if err != nil {
+	if out.moved, err = copyBeside(out.f, size, o.Path, ".damaged-"); err != nil {
 		return fmt.Errorf("keep a copy of the damaged file: %w", err)
 	}
-	err = copyFile(copied, io.NewSectionReader(f, 0, size))
-	if err == nil {
-		_, err = f.WriteAt(make([]byte, headBytes+metaBytes), metas[0].page)
+	if !back {
+		o.Log.Error().Str("copy", out.moved).Msg("data file was damaged: records are missing or of an older state")
+		out.fix = &c.counted
+		return nil
 	}
-	if err == nil {
-		err = f.Sync()
+	if _, err = out.f.WriteAt(make([]byte, headBytes+metaBytes), metas[0].page); err == nil {
+		err = out.f.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("go back to the last intact state: %w", errors.Join(err, os.Remove(name)))
+		return fmt.Errorf("go back to the last intact state: %w", err)
 	}
-	o.Log.Error().Err(damage).Str("copy", name).Msg("data file was damaged: the last commit is lost")
-	*moved = name
+	o.Log.Error().AnErr("error", damage).Str("copy", out.moved).Msg("data file was damaged: the last commit is lost")
 	return nil
 }
 
@@ -117,13 +135,19 @@ func createBeside(path, what string) (name string, f *os.File, err error) {
 	}
 }
 
-// copyFile writes, syncs and closes f.
-func copyFile(f *os.File, r io.Reader) error {
-	_, err := io.Copy(f, r)
-	if err == nil {
-		err = f.Sync()
+// copyBeside makes a copy of f that is named after path, what, and the time.
+func copyBeside(f *os.File, size int64, path, what string) (string, error) {
+	name, to, err := createBeside(path, what)
+	if err != nil {
+		return "", err
 	}
-	return errors.Join(err, f.Close())
+	if _, err = io.Copy(to, io.NewSectionReader(f, 0, size)); err == nil {
+		err = to.Sync()
+	}
+	if err = errors.Join(err, to.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(name))
+	}
+	return name, syncDir(path)
 }
 
 // Verify checks a data file or a backup: meta pages, all other pages, the checksum of each
@@ -158,6 +182,8 @@ func verify(f *os.File) error {
 		return fmt.Errorf("%w: no data file of tarsd", ErrSchema)
 	case c.schema > len(migrations):
 		return fmt.Errorf("%w: it has %d, newest known is %d", ErrSchema, c.schema, len(migrations))
+	case c.old():
+		return fmt.Errorf("%w: records are missing or of an older state", ErrDamaged)
 	}
 	return nil
 }

@@ -11,13 +11,16 @@ import (
 type layout struct {
 	name Bucket
 	fill float64 // how full a page is left when it is split
+	salt uint64  // of its records in the ledger
 }
 
 // buckets are all buckets, in the order in which a transaction visits them. A queue grows at the
 // end of each session's keys and shrinks at their beginning: half empty pages would stay so.
 var buckets = []layout{
-	{Meta, 0.5}, {Retained, 0.5}, {Sessions, 0.5}, {Subscriptions, 0.5}, {Queue, 0.9}, {Inbound, 0.5},
-	{Wills, 0.5}, {Sent, 0.5}, {Users, 0.5}, {Memory, 0.9}, {Persona, 0.5}, {History, 0.9},
+	{Meta, 0.5, 0}, {Retained, 0.5, salt(Retained)}, {Sessions, 0.5, salt(Sessions)},
+	{Subscriptions, 0.5, salt(Subscriptions)}, {Queue, 0.9, salt(Queue)}, {Inbound, 0.5, salt(Inbound)},
+	{Wills, 0.5, salt(Wills)}, {Sent, 0.5, salt(Sent)}, {Users, 0.5, salt(Users)}, {Memory, 0.9, salt(Memory)},
+	{Persona, 0.5, salt(Persona)}, {History, 0.9, salt(History)},
 }
 
 var schemaKey = []byte("schema")
