@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -22,7 +23,8 @@ type ConnLimits struct {
 	WriteTimeout   time.Duration // without any progress of a blocked write
 	PreAuthBytes   int           // largest packet before the CONNACK
 	PacketBytes    int           // largest packet afterwards
-	BufferBytes    int           // outbound bytes above which QoS 0 is dropped
+	BufferBytes    int           // outbound bytes of a connection above which QoS 0 is dropped, and QoS 1 and 2 wait
+	BufferTotal    int           // of all connections: above it each has 1 MiB
 	Connections    int           // at once, authenticated or not
 	PerAddress     int           // the same for one address; local ones are exempt
 }
@@ -34,7 +36,8 @@ func DefaultLimits() ConnLimits {
 		WriteTimeout:   10 * time.Second,
 		PreAuthBytes:   16 << 10,
 		PacketBytes:    2 << 20,
-		BufferBytes:    8 << 20,
+		BufferBytes:    32 << 20,
+		BufferTotal:    256 << 20,
 		Connections:    10_000,
 		PerAddress:     1000,
 	}
@@ -56,6 +59,7 @@ func (l ConnLimits) withDefaults() ConnLimits {
 	set(&l.PreAuthBytes, d.PreAuthBytes)
 	set(&l.PacketBytes, d.PacketBytes)
 	set(&l.BufferBytes, d.BufferBytes)
+	set(&l.BufferTotal, d.BufferTotal)
 	set(&l.Connections, d.Connections)
 	set(&l.PerAddress, d.PerAddress)
 	return l
@@ -77,6 +81,8 @@ type Broker struct {
 	caps    *caps
 	refused func(Info, string)
 	log     zerolog.Logger
+
+	buffered atomic.Int64 // bytes in outbound buffers, those of small chunks not counted
 
 	mu      sync.Mutex
 	conns   map[*Conn]struct{}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -21,7 +22,7 @@ const (
 // then Close. It does not block and may be called from any goroutine.
 func (c *Conn) Disconnect(code wire.Code, reason string) {
 	c.setReason(reason)
-	if c.live.Load() && c.version >= wire.V5 {
+	if c.greeted.Load() && c.version >= wire.V5 {
 		text := reason
 		if c.connect.NoProblemInfo {
 			text = "" // [MQTT-3.1.2-29]
@@ -89,7 +90,7 @@ func (c *Conn) shut() error {
 	}
 	c.mu.Unlock()
 	err := c.nc.Close()
-	if err == net.ErrClosed {
+	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err

@@ -77,7 +77,7 @@ type Conn struct {
 	version   byte
 	maxPacket uint32        // of the client; 0 = no limit
 	keep      time.Duration // 1.5 times the keep alive; 0 = none
-	live      atomic.Bool   // Established was called
+	greeted   atomic.Bool   // the CONNACK is in the outbound buffer
 	Value     any           // the front hook's state of this connection; set before anything is shared
 	extended  time.Time     // when the read deadline was last moved; not used for sockets
 
@@ -160,7 +160,6 @@ func (c *Conn) Established() {
 		deadline = now.Add(c.keep)
 	}
 	_ = c.nc.SetReadDeadline(deadline)
-	c.live.Store(true)
 	if c.Closing() { // closed meanwhile: the deadline that wakes the reader must stay
 		_ = c.nc.SetReadDeadline(now)
 	}
@@ -534,6 +533,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 	}
 	if c.AppendRaw(p, false, false) != Buffered {
 		return 0, net.ErrClosed
+	}
+	if len(p) > 3 && p[0]>>4 == wire.TypeConnack && p[3] == 0 {
+		c.greeted.Store(true) // before the client can see it: from here on a DISCONNECT may follow
 	}
 	c.Flush()
 	return len(p), nil

@@ -14,6 +14,7 @@ import (
 const (
 	smallChunk = 4 << 10  // first chunk of an empty buffer: most flushes are a few messages
 	largeChunk = 64 << 10 // further chunks
+	fairShare  = 1 << 20  // limit of a buffer while all together are over their limit
 	shareFrom  = 4 << 10  // payloads from here on are queued by reference, not copied
 	maxIOV     = 64       // chunks in one writev; IOV_MAX is 1024, more gives nothing
 	lowWater   = 64 << 10 // a receiver that waits for room is called below this
@@ -29,9 +30,13 @@ var (
 type chunk struct {
 	b      []byte
 	pooled *[]byte
+	held   int64 // what Broker.buffered counts for it; small chunks are not counted
 }
 
-func (k *chunk) free() {
+func (k *chunk) free(b *Broker) {
+	if k.held > 0 {
+		b.buffered.Add(-k.held)
+	}
 	if k.pooled != nil {
 		switch cap(*k.pooled) {
 		case smallChunk:
@@ -93,8 +98,22 @@ func (c *Conn) room(n int) []byte {
 		b := make([]byte, 0, n)
 		p = &b
 	}
-	c.out = append(c.out, chunk{b: (*p)[:0], pooled: p})
+	k := chunk{b: (*p)[:0], pooled: p}
+	if cap(*p) > smallChunk {
+		k.held = int64(cap(*p))
+		c.b.buffered.Add(k.held)
+	}
+	c.out = append(c.out, k)
 	return (*p)[:0]
+}
+
+// full reports whether the buffer is over its limit. One stuck client may have a large buffer,
+// many together may not. mu is held.
+func (c *Conn) full() bool {
+	if c.pending <= fairShare {
+		return false
+	}
+	return c.pending > c.b.limits.BufferBytes || c.b.buffered.Load() > int64(c.b.limits.BufferTotal)
 }
 
 // put stores the tail that room returned, grown by n bytes. mu is held.
@@ -115,7 +134,7 @@ func (c *Conn) AppendRaw(p []byte, publish, limit bool) Outcome {
 	if c.closed || c.closing {
 		return Closed
 	}
-	if limit && c.pending > c.b.limits.BufferBytes {
+	if limit && c.full() {
 		return Full
 	}
 	c.put(append(c.room(len(p)), p...), len(p))
@@ -175,12 +194,13 @@ func (c *Conn) appendPublish(o *wire.OutPublish, limit, share bool) Outcome {
 	if c.maxPacket > 0 && uint32(total) > c.maxPacket {
 		return TooLarge // [MQTT-3.1.2-24]
 	}
-	if limit && c.pending > c.b.limits.BufferBytes {
+	if limit && c.full() {
 		return Full
 	}
 	if share && len(o.Payload) >= shareFrom {
 		c.put(o.Append(c.room(total-len(o.Payload)), rem, props, false), total)
-		c.out = append(c.out, chunk{b: o.Payload})
+		c.out = append(c.out, chunk{b: o.Payload, held: int64(len(o.Payload))})
+		c.b.buffered.Add(int64(len(o.Payload)))
 	} else {
 		c.put(o.Append(c.room(total), rem, props, true), total)
 	}
@@ -296,7 +316,7 @@ func (c *Conn) written(n int) bool {
 			break
 		}
 		n -= len(k.b)
-		k.free()
+		k.free(c.b)
 		i++
 	}
 	full := i < min(len(c.batch), maxIOV)
@@ -386,10 +406,10 @@ func (c *Conn) abandon(reason string) {
 // freeOut gives pending chunks back. mu is held, and nobody flushes.
 func (c *Conn) freeOut() {
 	for i := range c.out {
-		c.out[i].free()
+		c.out[i].free(c.b)
 	}
 	for i := range c.batch {
-		c.batch[i].free()
+		c.batch[i].free(c.b)
 	}
 	c.out, c.batch, c.pending = nil, nil, 0
 }

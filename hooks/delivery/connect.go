@@ -156,6 +156,13 @@ func (e *Engine) claim(l *link, cp *wire.ConnectPacket, a *Admission) (wire.Code
 		s.owner, l.s = l, s
 		e.mu.Unlock()
 		e.adopt(s, l, cp, a)
+		if cp.Will != nil && e.store != nil && !e.storeBad() {
+			// The will is a promise from the CONNACK on. If the disk fails now, it is one for the
+			// life of this process.
+			ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+			_ = e.store.Sync(ctx)
+			cancel()
+		}
 		return wire.Success, ""
 	}
 }

@@ -228,18 +228,42 @@ func (l *link) postpone(id uint16, p *publication, t *topicEntry) {
 	p.keep()
 	l.deferred.Add(1)
 	l.stored.Add(1)
-	l.e.store.Submit(storage.Keep, &postponed{l: l, id: id, p: *p, hash: t.hash, gen: t.gen, m: t.match}, len(p.payload)+128)
+	l.e.store.Submit(storage.Discard, &postponed{l: l, id: id, p: *p, hash: t.hash, gen: t.gen, m: t.match}, len(p.payload)+128)
 }
 
 // Committed implements storage.Done.
-func (d *postponed) Committed(error) {
+func (d *postponed) Committed(err error) {
 	l := d.l
 	m := d.m
+	defer func() {
+		l.deferred.Add(-1)
+		l.stored.Add(-1)
+	}()
+	if err != nil {
+		l.refusePostponed(d)
+		return
+	}
 	if l.e.trie.generation(d.hash) != d.gen {
 		m = l.e.trie.match(d.p.topic)
 	}
 	// What finish submits is acknowledged behind this one, so it counts as stored until then.
 	l.finish(l.e.notified, d.id, &d.p, m)
-	l.deferred.Add(-1)
-	l.stored.Add(-1)
+}
+
+// refusePostponed answers a message that came behind one which the disk did not take.
+func (l *link) refusePostponed(d *postponed) {
+	l.e.counts.refuse(l.peer, d.p.topic, "storage", errStore.Code)
+	if d.p.qos == 0 {
+		return
+	}
+	l.refuseStored()
+	typ := wire.TypePuback
+	if d.p.qos == 2 {
+		typ = wire.TypePubrec
+	}
+	l.done(typ, errStore.Code)
+	if l.version >= wire.V5 {
+		l.conn.AppendAck(typ, d.id, errStore.Code)
+		l.e.notified.touch(l.conn)
+	}
 }

@@ -197,7 +197,7 @@ func (l *link) ack(typ byte, id uint16, code wire.Code) {
 		a := &storedAck{l: l, typ: typ, id: id, code: code}
 		// A message that was postponed submits its PUBACK when its turn comes.
 		a.again = typ == wire.TypePuback && l.deferred.Load() > 0
-		l.e.store.Submit(storage.Keep, a, 0)
+		l.e.store.Submit(a.mode(), a, 0)
 		return
 	}
 	l.done(typ, code)
@@ -208,7 +208,8 @@ func (l *link) ack(typ byte, id uint16, code wire.Code) {
 // ackStored sends an acknowledgement when all that was submitted before is on disk.
 func (l *link) ackStored(typ byte, id uint16, code wire.Code) {
 	l.stored.Add(1)
-	l.e.store.Submit(storage.Keep, &storedAck{l: l, typ: typ, id: id, code: code}, 0)
+	a := &storedAck{l: l, typ: typ, id: id, code: code}
+	l.e.store.Submit(a.mode(), a, 0)
 }
 
 // done gives the client its quota back, before it can see the acknowledgement. The floor is
@@ -235,19 +236,27 @@ type storedAck struct {
 	again bool // submit it once more
 }
 
+// mode is that of the acknowledgement's submission, which has no operations. While the disk
+// takes nothing, a message is kept and tried again, but its publisher hears at once that there
+// is no promise; what ends an exchange waits.
+func (a *storedAck) mode() storage.Mode {
+	if a.typ == wire.TypePuback || a.typ == wire.TypePubrec {
+		return storage.Discard
+	}
+	return storage.Keep
+}
+
 // Committed implements storage.Done.
 func (a *storedAck) Committed(err error) {
 	l, code := a.l, a.code
 	if a.again && err == nil {
 		a.again = false
-		l.e.store.Submit(storage.Keep, a, 0)
+		l.e.store.Submit(a.mode(), a, 0)
 		return
 	}
-	if err != nil {
-		if a.typ == wire.TypePuback || a.typ == wire.TypePubrec {
-			l.refuseStored()
-			code = wire.QuotaExceeded
-		}
+	if err != nil && a.mode() == storage.Discard {
+		l.refuseStored()
+		code = max(code, wire.QuotaExceeded)
 	} else if a.dup && !l.s.holds(a.id) {
 		code = wire.QuotaExceeded
 	}

@@ -78,7 +78,7 @@ func (l *link) repeated(id uint16) bool {
 	}
 	if state == inboundPending {
 		l.stored.Add(1)
-		l.e.store.Submit(storage.Keep, &storedAck{l: l, typ: wire.TypePubrec, id: id, dup: true}, 0)
+		l.e.store.Submit(storage.Discard, &storedAck{l: l, typ: wire.TypePubrec, id: id, dup: true}, 0)
 		return true
 	}
 	l.ack(wire.TypePubrec, id, wire.Success)

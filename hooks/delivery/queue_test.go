@@ -47,7 +47,7 @@ func TestQueueAgainstAModel(t *testing.T) {
 			}
 		}
 	}
-	for step := range 20_000 {
+	for step := range 10_000 {
 		switch k := r.IntN(10); {
 		case k < 5:
 			seq := q.next()

@@ -254,7 +254,7 @@ func (s *session) stale(it *item) bool {
 	if _, _, expired := m.left(now); expired {
 		return true
 	}
-	return s.e.lim.QueuePolicy == QueueExpire && m.stored < now.Add(-s.e.lim.QueueAge).UnixMilli()
+	return s.e.lim.QueuePolicy == QueueExpire && m.stored <= now.Add(-s.e.lim.QueueAge).UnixMilli()
 }
 
 // emit encodes one queued item.

@@ -22,7 +22,7 @@ func TestTrieAgainstBruteForce(t *testing.T) {
 	}
 	cached := map[string]*match{}
 	gens := map[string]uint64{}
-	for step := range 5000 {
+	for step := range 1500 {
 		s := sessions[rng.IntN(len(sessions))]
 		filter := randomPath(rng, append(levels, "+"), "#")
 		if old := s.subs[filter]; old != nil && rng.IntN(2) == 0 {
