@@ -230,6 +230,9 @@ func sameSources(t *testing.T, socket string) {
 		{"repeat", "", "3", []string{"-m", "x", "--repeat", "3", "--repeat-delay", "0.01"}},
 	} {
 		for _, version := range versions {
+			if version == "31" && c.name != "message" {
+				continue // the same library and code as 3.1.1
+			}
 			for _, qos := range []string{"0", "1", "2"} {
 				t.Run(c.name+"/"+version+"/"+qos, func(t *testing.T) {
 					var got [2]string
