@@ -73,6 +73,7 @@ type step struct {
 // Run starts tarsd and keeps it until ctx ends or a part fails that tarsd cannot be without.
 // A restore ends one run and begins the next.
 func Run(ctx context.Context, o Options) error {
+	defer tune()()
 	for {
 		a, err := Start(ctx, o)
 		if err != nil {
@@ -129,7 +130,6 @@ func (a *App) start(ctx context.Context) error {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	a.cfg.DataDir = dir
-	tune(a.log)
 	for _, part := range []func(context.Context) error{
 		a.openStorage, a.openAccess, a.startEngine, a.startObservers, a.startBroker, a.bindListeners, a.bindWeb, a.bindAdmin,
 	} {

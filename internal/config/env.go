@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -161,9 +162,9 @@ func (l *Loaded) Values() []Value {
 		if origin == "" {
 			origin = "default"
 		}
-		for key, o := range l.Origin { // an entry of a map
+		for _, key := range slices.Sorted(maps.Keys(l.Origin)) { // an entry of a map
 			if strings.HasPrefix(key, f.key+".") {
-				origin = o
+				origin = l.Origin[key]
 			}
 		}
 		out = append(out, Value{f.key, plain(f.value), origin})
