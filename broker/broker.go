@@ -65,9 +65,16 @@ func (l ConnLimits) withDefaults() ConnLimits {
 	return l
 }
 
+// Front is the library's hook with one more method.
+type Front interface {
+	mqtt.Hook
+	// Stopping is called at the begin of Shutdown, before any connection ends because of it.
+	Stopping()
+}
+
 // Options of New.
 type Options struct {
-	Front   mqtt.Hook // the adapter of the library's connection hooks
+	Front   Front // the adapter of the library's connection hooks
 	Limits  ConnLimits
 	Refused func(info Info, reason string) // called for connections that the caps refuse; may be nil
 	Log     zerolog.Logger
@@ -77,6 +84,7 @@ type Options struct {
 // front hook attaches take their messages.
 type Broker struct {
 	srv     *mqtt.Server
+	front   Front
 	limits  ConnLimits
 	caps    *caps
 	refused func(Info, string)
@@ -107,6 +115,7 @@ func New(o Options) (*Broker, error) {
 	})
 	b := &Broker{
 		srv:     srv,
+		front:   o.Front,
 		limits:  o.Limits.withDefaults(),
 		refused: o.Refused,
 		log:     o.Log,
@@ -192,6 +201,7 @@ func (b *Broker) Connections() int {
 // Shutdown refuses new connections, disconnects all with "server shutting down" and waits for
 // them until ctx ends; then it closes their sockets. Listeners must be closed before.
 func (b *Broker) Shutdown(ctx context.Context) error {
+	b.front.Stopping()
 	b.mu.Lock()
 	b.closing = true
 	conns := make([]*Conn, 0, len(b.conns))

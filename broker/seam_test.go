@@ -117,6 +117,8 @@ func (f *seamFront) OnPublish(_ *mqtt.Client, pk packets.Packet) (packets.Packet
 	return pk, nil
 }
 
+func (f *seamFront) Stopping() {}
+
 func (f *seamFront) OnDisconnect(*mqtt.Client, error, bool) { f.note("OnDisconnect") }
 
 // seamReceiver notes the messages that the connection took out.

@@ -34,6 +34,10 @@ func NewFront(ctx context.Context, e *delivery.Engine, lim delivery.Limits) *Fro
 	return &Front{engine: e, lim: lim, ctx: ctx}
 }
 
+// Stopping implements broker.Front: sessions that lose their connection from here on lose it to
+// the broker's end, not to their client's.
+func (f *Front) Stopping() { f.engine.Stopping() }
+
 // attempt is the state of one connection.
 type attempt struct {
 	peer     *delivery.Peer

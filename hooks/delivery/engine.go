@@ -241,9 +241,16 @@ func (e *Engine) Kick(match func(*Peer) bool, code wire.Code, reason string) int
 	return n
 }
 
-// Shutdown lets no more sessions begin, and waits for the store. Connections must be closed by
-// broker.Broker.Shutdown before. Wills stay in the store and are published after a restart,
-// unless their client is back by then.
+// Stopping lets no more sessions begin. From here on the end of a connection is not the end of
+// its client: wills stay in the store and are published after a restart, unless their client is
+// back by then.
+func (e *Engine) Stopping() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closing = true
+}
+
+// Shutdown waits for the store. Connections must be closed by broker.Broker.Shutdown before.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	e.mu.Lock()
 	e.closing = true

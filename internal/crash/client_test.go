@@ -90,12 +90,13 @@ type life struct {
 	began func(topic string)
 }
 
-// count keeps the figures that a run reports.
-func (l *life) count(first, dup bool) {
+// count keeps the figures that a run reports. told says that a repeat came with DUP, or
+// is one because its publisher repeated it.
+func (l *life) count(first, told bool) {
 	l.got.Add(1)
 	if !first {
 		l.again.Add(1)
-		if !dup {
+		if !told {
 			l.silent.Add(1)
 		}
 	}

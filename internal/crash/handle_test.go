@@ -70,7 +70,7 @@ func (c *client) onPublish(l *life, f rawmqtt.Frame) error {
 	if err != nil {
 		return c.blame(here, err)
 	}
-	l.count(first, m.Dup)
+	l.count(first, m.Dup || st.qos == 1 && st.wasResent(seq))
 	return nil
 }
 

@@ -67,9 +67,6 @@ func Header(b []byte) (header, total int, err error) {
 	// some small clients reserve four bytes. MQTT 5 does forbid it; see open.
 	rem := 0
 	for i := 1; i < len(b); i++ {
-		if i > 4 {
-			return 0, 0, errRemainingLength
-		}
 		rem |= int(b[i]&0x7F) << (7 * (i - 1))
 		if b[i] < 0x80 {
 			return i + 1, i + 1 + rem, nil
