@@ -188,7 +188,8 @@ func (p *ConnectPacket) properties(b []byte) ([]byte, error) {
 	return rest, r.err
 }
 
-// clientID reads the client id at the start of b and returns what follows it.
+// clientID reads the client id at the start of b and returns what follows it. Ids longer than
+// the 23 characters of MQTT 3.1 pass: clients in use have them, and 3.1.1 allows it.
 func (p *ConnectPacket) clientID(b []byte) ([]byte, error) {
 	id, rest, ok := field(b)
 	switch {

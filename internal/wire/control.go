@@ -92,7 +92,8 @@ func ParseAuth(frame []byte, header int) error {
 	return nil
 }
 
-// ParsePing checks the form of a PINGREQ. The error is an *Error.
+// ParsePing checks the form of a PINGREQ, which is the same in all versions. The error is an
+// *Error.
 func ParsePing(frame []byte, header int) error {
 	if _, err := open(frame, header, TypePingreq, V5); err != nil {
 		return err

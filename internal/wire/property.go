@@ -167,7 +167,7 @@ func (r *propReader) next() bool {
 // read takes the value of the property r.id from r.b.
 func (r *propReader) read() bool {
 	b := r.b[r.at:]
-	n := 0
+	var n int
 	switch k := propTable[r.id].kind; k {
 	case kindByte:
 		if n = 1; len(b) >= n {

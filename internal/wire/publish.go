@@ -6,14 +6,14 @@ import "encoding/binary"
 const keptScratch = 4096
 
 var (
-	errPublishCut      = malformed("PUBLISH: topic name is cut off")
-	errPublishIDCut    = malformed("PUBLISH: packet id is cut off")
-	errPublishText     = malformed("PUBLISH: topic name is not UTF-8 without NUL")                 // [MQTT-3.3.2-1] [MQTT-1.5.4-2]
-	errPublishWild     = protocolError("PUBLISH: topic name holds a wildcard")                     // [MQTT-3.3.2-2]
-	errPublishNoTopic  = protocolError("PUBLISH: topic name is empty")                             // [MQTT-4.7.3-1]
-	errPublishNoAlias  = protocolError("PUBLISH: topic name is empty and there is no topic alias") // section 3.3.2.1
-	errPublishID       = protocolError("PUBLISH: packet id is 0")                                  // [MQTT-2.2.1-3]
-	errPublishFromClnt = protocolError("PUBLISH: subscription id in a message of a client")        // [MQTT-3.3.4-6]
+	errPublishCut     = malformed("PUBLISH: topic name is cut off")
+	errPublishIDCut   = malformed("PUBLISH: packet id is cut off")
+	errPublishText    = malformed("PUBLISH: topic name is not UTF-8 without NUL")                 // [MQTT-3.3.2-1] [MQTT-1.5.4-2]
+	errPublishWild    = protocolError("PUBLISH: topic name holds a wildcard")                     // [MQTT-3.3.2-2]
+	errPublishNoTopic = protocolError("PUBLISH: topic name is empty")                             // [MQTT-4.7.3-1]
+	errPublishNoAlias = protocolError("PUBLISH: topic name is empty and there is no topic alias") // section 3.3.2.1
+	errPublishID      = protocolError("PUBLISH: packet id is 0")                                  // [MQTT-2.2.1-3]
+	errPublishSubID   = protocolError("PUBLISH: subscription id in a message of a client")        // [MQTT-3.3.4-6]
 )
 
 // PublishPacket is a PUBLISH of a client. Parse overwrites it, so that one value can serve a
@@ -100,7 +100,7 @@ func (p *PublishPacket) properties(b []byte) ([]byte, error) {
 		case PropMessageExpiry:
 			p.Expiry, p.HasExpiry = r.num, true
 		case PropSubscriptionID:
-			return nil, errPublishFromClnt
+			return nil, errPublishSubID
 		default:
 			f.keep(r.start, r.at)
 		}
