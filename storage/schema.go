@@ -17,7 +17,7 @@ type layout struct {
 // buckets are all buckets, in the order in which a transaction visits them. A queue grows at the
 // end of each session's keys and shrinks at their beginning: half empty pages would stay so.
 var buckets = []layout{
-	{Meta, 0.5, 0}, {Retained, 0.9, salt(Retained)}, {Sessions, 0.5, salt(Sessions)},
+	{Meta, 0.5, 0}, {Retained, 0.8, salt(Retained)}, {Sessions, 0.5, salt(Sessions)},
 	{Subscriptions, 0.5, salt(Subscriptions)}, {Queue, 0.9, salt(Queue)}, {Inbound, 0.5, salt(Inbound)},
 	{Wills, 0.5, salt(Wills)}, {Sent, 0.5, salt(Sent)}, {Users, 0.5, salt(Users)}, {Memory, 0.9, salt(Memory)},
 	{Persona, 0.5, salt(Persona)}, {History, 0.9, salt(History)},

@@ -129,6 +129,7 @@ func TestRestart(t *testing.T) {
 	p.Publish(wt.Publish{Topic: "b", Payload: "sent too", QoS: 1})
 	s.ExpectPublish("b", "sent too")
 	s.Drop()
+	require.Eventually(t, func() bool { return b.Engine.Stats().ClientsConnected == 1 }, 5*time.Second, time.Millisecond)
 	for i := range 5 {
 		p.Publish(wt.Publish{Topic: "b", Payload: fmt.Sprint("offline ", i), QoS: 1})
 	}

@@ -2,6 +2,7 @@ package mqttcli
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -292,7 +293,7 @@ func parse(name string, args []string, getenv func(string) string) (*options, er
 			return o, usagef("%s argument given but no value specified", arg)
 		}
 		if err := e.set(o, args[1:1+words]); err != nil {
-			if err == errHelp {
+			if errors.Is(err, errHelp) {
 				return o, err
 			}
 			return o, usagef("%s: %s", arg, err)

@@ -104,7 +104,7 @@ func (p *publisher) source(ctx context.Context, to chan<- payload) {
 			}
 		}
 		if err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				give(payload{err: err})
 			}
 			return
@@ -124,7 +124,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 		switch {
 		case err == nil:
 			return line[:len(line)-1], nil
-		case err != bufio.ErrBufferFull:
+		case !errors.Is(err, bufio.ErrBufferFull):
 			return line, err
 		}
 	}

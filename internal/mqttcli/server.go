@@ -152,10 +152,12 @@ func (o *options) dial(ctx context.Context) (net.Conn, error) {
 		ws, resp, err := w.DialContext(ctx, s.scheme+"://"+s.address()+s.path, nil)
 		if err != nil {
 			if resp != nil {
+				_ = resp.Body.Close()
 				return nil, fmt.Errorf("%w: %s", err, resp.Status)
 			}
 			return nil, err
 		}
+		_ = resp.Body.Close() // empty: the connection is the WebSocket's now
 		return &wsConn{Conn: ws.NetConn(), ws: ws}, nil
 	default:
 		return d.DialContext(ctx, "tcp", s.address())

@@ -132,13 +132,14 @@ func (s *subscriber) loop(ctx context.Context, timeout <-chan time.Time) error {
 
 // ended turns the end of the time into the error that says so.
 func (s *subscriber) ended(ctx context.Context, err error) error {
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	switch why := ctx.Err(); {
+	case why == nil:
+		return err
+	case errors.Is(why, context.DeadlineExceeded):
 		return exitf(exitTimedOut, "timed out")
-	case ctx.Err() != nil:
-		return nil
+	default:
+		return nil // interrupted, which is a way to end
 	}
-	return err
 }
 
 // leave disconnects when the last acknowledgement has gone out.

@@ -24,8 +24,7 @@ type link5 struct {
 	gone   chan struct{}
 	once   sync.Once
 	cause  error
-	bye    bool              // we disconnect ourselves
-	byeMu  sync.Mutex        // guards cause and bye
+	endMu  sync.Mutex        // guards cause
 	alias  map[uint16]string // of inbound topics; belongs to the handler's goroutine
 	handle handler
 }
@@ -118,12 +117,12 @@ func (l *link5) serverDisconnect(d *paho.Disconnect) {
 
 func (l *link5) lose(err error) {
 	l.once.Do(func() {
-		l.byeMu.Lock()
+		l.endMu.Lock()
 		if errors.Is(err, io.EOF) {
 			err = errors.New("the server closed the connection")
 		}
 		l.cause = err
-		l.byeMu.Unlock()
+		l.endMu.Unlock()
 		l.tap.end()
 		close(l.gone)
 	})
@@ -132,8 +131,8 @@ func (l *link5) lose(err error) {
 func (l *link5) lost() <-chan struct{} { return l.gone }
 
 func (l *link5) err() error {
-	l.byeMu.Lock()
-	defer l.byeMu.Unlock()
+	l.endMu.Lock()
+	defer l.endMu.Unlock()
 	return l.cause
 }
 
