@@ -115,7 +115,7 @@ func (s *subscriber) loop(ctx context.Context, timeout <-chan time.Time) error {
 			return exitf(exitTimedOut, "timed out")
 		case <-ctx.Done():
 			s.link.disconnect(true)
-			return nil
+			return s.ended(ctx, nil)
 		case <-s.clearing:
 			s.removeRetained(ctx)
 		case <-s.link.lost():
