@@ -77,7 +77,7 @@ func (s *session) take(c *courier, p *publication, t *target, g *group, qos, sta
 	direct := state == waiting && l != nil && s.q.sent == s.q.n && s.q.inflight < l.window && s.q.n < maxID-1
 	it := item{subIDs: t.subIDs, qos: qos, state: state, retain: p.retain && t.rap, group: g}
 	record := s.e.store != nil && s.persistent.Load() && p.topic[0] != '$'
-	if record || !direct || g != nil {
+	if s.persistent.Load() || !direct || g != nil {
 		it.msg = p.keep()
 	}
 	if record {
