@@ -10,7 +10,8 @@ for file in $(git ls-files -co --exclude-standard '*_test.go' | xargs grep -l '^
 		printf '%s %s ' "$dir" "$target"
 		out=$(mktemp)
 		if "$GO" test "./$dir" -run '^$' -fuzz "^$target\$" -fuzztime "$FUZZTIME" -parallel 2 >"$out" 2>&1; then
-			sed -n 's/^fuzz: .*execs: \([0-9]*\).*/\1/p' "$out" | tail -n 1 | sed 's/$/ runs/'
+			runs=$(sed -n 's/^fuzz: .*execs: \([0-9]*\).*/\1/p' "$out" | tail -n 1)
+			echo "${runs:-seeds only, too little time for new} runs"
 			rm -f "$out"
 		else
 			echo FAILED

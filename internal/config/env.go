@@ -24,10 +24,11 @@ var legacyEnv = []struct{ name, key string }{
 	{"LOG_LEVEL", "log.level"},
 }
 
-// foreignEnv are names that start with our prefix and are not ours to judge: what our own tests
-// and benches are told by, and what Kubernetes sets for a service that is called tarsd.
+// foreignEnv are names that start with our prefix and are not ours to judge: the password of pub
+// and sub, what our own tests and benches are told by, and what Kubernetes sets for a service that
+// is called tarsd.
 var foreignEnv = []string{
-	"TARSD_BIN", "TARSD_TEST_", "TARSD_CRASH_", "TARSD_BENCH_", "TARSD_INTEROP_",
+	"TARSD_PASSWORD", "TARSD_BIN", "TARSD_TEST_", "TARSD_CRASH_", "TARSD_BENCH_", "TARSD_INTEROP_", "TARSD_CONFORMANCE_",
 	"TARSD_PORT", "TARSD_SERVICE_HOST", "TARSD_SERVICE_PORT",
 }
 
