@@ -31,6 +31,10 @@ import (
 // the process to end.
 const stopWithin = 2500 * time.Millisecond
 
+// stopPolite is how long HTTP requests get to end before they are cut: a client that sends half a
+// request must not use up the time of those whose messages have to reach the disk.
+const stopPolite = 300 * time.Millisecond
+
 // Options of Start and Run.
 type Options struct {
 	Config  *config.Loaded

@@ -113,6 +113,34 @@ func TestStartServesAndStops(t *testing.T) {
 	assert.NotEqual(t, a.id, again.id)
 }
 
+// TestStopDoesNotWaitForClients stops while clients are in the middle of something: a CONNECT, a
+// PUBLISH, an HTTP request, a connection to the admin socket.
+func TestStopDoesNotWaitForClients(t *testing.T) {
+	t.Parallel()
+	a := begin(t, load(t, t.TempDir()))
+	for range 20 {
+		nc := dialTCP(t, a)
+		_, err := nc.Write([]byte{0x10, 60, 0, 4, 'M'})
+		require.NoError(t, err)
+	}
+	nc := dialTCP(t, a)
+	require.Zero(t, connect(t, nc, "slow", "", ""))
+	_, err := nc.Write([]byte{0x30, 0xff, 0x7f, 0, 1, 'a'})
+	require.NoError(t, err)
+	for _, address := range []string{"tcp " + a.HTTP(), "unix " + adminSocket(a.cfg.DataDir)} {
+		network, addr, _ := strings.Cut(address, " ")
+		hc, err := net.Dial(network, addr)
+		require.NoError(t, err)
+		defer hc.Close()
+		_, err = hc.Write([]byte("GET /healthz HTTP/1.1\r\nHost:"))
+		require.NoError(t, err)
+	}
+	t0 := time.Now()
+	err = a.Stop()
+	assert.Less(t, time.Since(t0), stopWithin)
+	require.NoError(t, err)
+}
+
 func TestFailedStartLeavesNothing(t *testing.T) {
 	t.Parallel()
 	busy, err := net.Listen("tcp", "127.0.0.1:0")

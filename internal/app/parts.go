@@ -246,7 +246,15 @@ func (a *App) bindWeb(context.Context) error {
 		return listenError("http.listen "+a.cfg.HTTP.Listen, err)
 	}
 	a.web = s
-	a.onStop("web", s.Shutdown)
+	a.onStop("web", func(ctx context.Context) error {
+		short, cancel := context.WithTimeout(ctx, stopPolite)
+		defer cancel()
+		if err := s.Shutdown(short); !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		a.log.Debug().Msg("http requests cut")
+		return nil
+	})
 	return nil
 }
 
