@@ -39,71 +39,72 @@ type meta struct {
 }
 
 // findMetas returns the file's meta pages whose checksum is good, the newest first. The error
-// wraps ErrDamaged if there is none, ErrSchema if bbolt's format is another version, or is that of r.
+// wraps ErrDamaged if there is none, or if one is good and makes no sense, since bbolt would use
+// it; ErrSchema if bbolt's format is another version; or is that of r.
 func findMetas(r io.ReaderAt, size int64) ([]meta, error) {
-	var out []meta
-	version := false
-	read := func(at int64) error {
-		var b [headBytes + metaBytes]byte
-		if at > size-int64(len(b)) {
-			return nil
-		}
-		if _, err := r.ReadAt(b[:], at); err != nil {
-			return readError(err)
-		}
-		m, ok, other := parseMeta(b[headBytes:], at)
-		version = version || other
-		if ok {
-			out = append(out, m)
-		}
-		return nil
-	}
-	if err := read(0); err != nil {
+	first, err := readMeta(r, 0, size)
+	if err != nil && !errors.Is(err, errNoMeta) {
 		return nil, err
 	}
-	if len(out) > 0 {
-		if err := read(int64(out[0].size)); err != nil {
+	if err == nil {
+		second, err2 := readMeta(r, int64(first.size), size)
+		switch {
+		case errors.Is(err2, errNoMeta), errors.Is(err2, ErrSchema):
+			return []meta{first}, nil
+		case err2 != nil:
+			return nil, err2
+		case second.size != first.size:
+			return nil, fmt.Errorf("%w: meta pages differ", ErrDamaged)
+		case second.tx > first.tx:
+			return []meta{second, first}, nil
+		}
+		return []meta{first, second}, nil
+	}
+	// Without the first one the size of pages is unknown. bbolt looks in these places.
+	for at := int64(1 << 10); at <= 1<<24; at <<= 1 {
+		m, err := readMeta(r, at, size)
+		switch {
+		case errors.Is(err, errNoMeta):
+		case err != nil:
 			return nil, err
-		}
-	} else {
-		// Without the first one the size of pages is unknown.
-		for at := int64(1 << 10); at <= 1<<16 && len(out) == 0; at <<= 1 {
-			if err := read(at); err != nil {
-				return nil, err
-			}
-			if len(out) > 0 && int64(out[0].size) != at {
-				out = out[:0]
-			}
+		case int64(m.size) != at:
+			return nil, fmt.Errorf("%w: meta page out of place", ErrDamaged)
+		default:
+			return []meta{m}, nil
 		}
 	}
-	switch {
-	case len(out) == 2 && out[1].size != out[0].size:
-		out = out[:1]
-	case len(out) == 2 && out[1].tx > out[0].tx:
-		out[0], out[1] = out[1], out[0]
-	case len(out) == 0 && version:
-		return nil, fmt.Errorf("%w: another version of the file format", ErrSchema)
-	case len(out) == 0:
-		return nil, fmt.Errorf("%w: no valid meta page", ErrDamaged)
-	}
-	return out, nil
+	return nil, fmt.Errorf("%w: no valid meta page", ErrDamaged)
 }
 
-// parseMeta reads a meta page. other tells that it is good, but of another version.
-func parseMeta(b []byte, at int64) (m meta, ok, other bool) {
+var errNoMeta = errors.New("no meta page")
+
+// readMeta reads the meta page at a place. The error is errNoMeta if there is none, wraps
+// ErrSchema if it is of another version, ErrDamaged if it makes no sense, or is that of r.
+func readMeta(r io.ReaderAt, at, size int64) (meta, error) {
+	var page [headBytes + metaBytes]byte
+	if at > size-int64(len(page)) {
+		return meta{}, errNoMeta
+	}
+	if _, err := r.ReadAt(page[:], at); err != nil {
+		return meta{}, readError(err)
+	}
+	b := page[headBytes:]
 	h := fnv.New64a()
 	_, _ = h.Write(b[:metaBytes-8])
 	if order.Uint32(b) != boltMagic || order.Uint64(b[metaBytes-8:]) != h.Sum64() {
-		return m, false, false
+		return meta{}, errNoMeta
 	}
 	if order.Uint32(b[4:]) != boltVersion {
-		return m, false, true
+		return meta{}, fmt.Errorf("%w: another version of the file format", ErrSchema)
 	}
-	m = meta{
+	m := meta{
 		page: at, size: int(order.Uint32(b[8:])), root: order.Uint64(b[16:]), freelist: order.Uint64(b[32:]),
 		high: order.Uint64(b[40:]), tx: order.Uint64(b[48:]),
 	}
-	return m, m.size >= 1<<10 && m.size <= 1<<16 && m.size&(m.size-1) == 0, false
+	if m.size < 1<<10 || m.size > 1<<16 || m.size&(m.size-1) != 0 {
+		return m, fmt.Errorf("%w: pages of %d bytes", ErrDamaged, m.size)
+	}
+	return m, nil
 }
 
 // readError makes a short file damage, and leaves other errors what they are.
