@@ -209,8 +209,12 @@ func (c *client) resume(l *life) error {
 	}
 	c.refill(l)
 	c.conn.Flush()
+	c.owe()
 	return nil
 }
+
+// owe tells the controller how many flows are not finished.
+func (c *client) owe() { c.owing.Store(int64(len(c.inflight) + len(c.held) + len(c.acks))) }
 
 // transmit queues one PUBLISH. dup is for a repeat within the same session.
 func (c *client) transmit(f *flight, dup bool) {
@@ -291,7 +295,7 @@ func (c *client) serve(l *life) error {
 			} else if !more {
 				c.sendAcks(0)
 				c.conn.Flush()
-				c.owing.Store(int64(len(c.inflight) + len(c.held)))
+				c.owe()
 			}
 		}
 		f, err := c.conn.Next()
@@ -316,7 +320,7 @@ func (c *client) serve(l *life) error {
 			}
 			c.sendAcks(keep)
 			c.conn.Flush()
-			c.owing.Store(int64(len(c.inflight) + len(c.held) + len(c.acks)))
+			c.owe()
 		}
 	}
 }

@@ -104,10 +104,8 @@ func (c *client) onAck(l *life, f rawmqtt.Frame) error {
 	case f.Type == rawmqtt.Pubcomp:
 		ev.kind = evPubcomp
 		c.ring.add(ev)
-		fl.stream.mu.Lock()
-		fl.stream.done = fl.seq + 1
-		fl.stream.mu.Unlock()
 		c.drop(i)
+		c.completed(fl.stream)
 		return nil
 	case f.Type == rawmqtt.Pubrec:
 		ev.kind = evPubrec
@@ -154,6 +152,19 @@ func (c *client) find(typ byte, id uint16) (i, oldest int) {
 		}
 	}
 	return i, oldest
+}
+
+// completed notes how far a QoS 2 stream is complete. PUBCOMPs need not come in order.
+func (c *client) completed(s *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = s.sent
+	for _, f := range c.inflight { // in the order of seq for each stream
+		if f.stream == s {
+			s.done = f.seq
+			return
+		}
+	}
 }
 
 func (c *client) drop(i int) { c.inflight = append(c.inflight[:i], c.inflight[i+1:]...) }

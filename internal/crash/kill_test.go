@@ -146,7 +146,7 @@ func (r *killer) last() {
 	r.checkRetained(false)
 	l := r.w.birth(r.b.addr, 0, 400)
 	all := r.w.join(t.Context(), l, r.w.clients()...)
-	r.drain(l)
+	r.drain(l, all)
 	r.wills.check(t, r.b.addr)
 	r.checkRetained(true)
 	l.dead.Store(true)
@@ -159,7 +159,7 @@ func (r *killer) last() {
 	d = r.b.start(t)
 	l2 := r.w.birth(r.b.addr, 0, 400)
 	all = r.w.join(t.Context(), l2, r.w.clients()...)
-	r.drain(l2)
+	r.drain(l2, all)
 	pause(t, 300*time.Millisecond) // for what should not come
 	r.checkRetained(true)
 	l2.dead.Store(true)
@@ -170,7 +170,7 @@ func (r *killer) last() {
 
 // drain waits until the broker owes nothing. A broker that is slow has time as long as
 // it delivers.
-func (r *killer) drain(l *life) {
+func (r *killer) drain(l *life, all *company) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	since, last := time.Now(), int64(-1)
@@ -184,7 +184,10 @@ func (r *killer) drain(l *life) {
 			since, last = time.Now(), n
 		}
 		if time.Since(since) > drainLimit {
-			r.t.Fatalf("nothing new for %v, and %s", drainLimit, owed)
+			all.cancel()
+			all.wg.Wait()
+			r.w.accuse(fmt.Errorf("%w: nothing new for %v, and %s", errStuck, drainLimit, owed))
+			r.check()
 		}
 		<-tick.C
 	}

@@ -32,7 +32,7 @@ type stream struct {
 	mu     sync.Mutex
 	sent   uint32              // first transmissions: 0 .. sent-1
 	acked  uint32              // PUBACK or PUBREC received: 0 .. acked-1; acks come in order
-	done   uint32              // for retained QoS 2: PUBCOMP received, 0 .. done-1
+	done   uint32              // QoS 2: PUBCOMP received for all of 0 .. done-1
 	resent map[uint32]struct{} // sent again by the publisher, so a second delivery is right at QoS 1
 }
 
@@ -143,6 +143,7 @@ var (
 	errPacketID   = errors.New("packet identifier used twice at a time")
 	errRefused    = errors.New("refused without a reason to")
 	errClosed     = errors.New("connection closed by the broker")
+	errStuck      = errors.New("not finished")
 	errUnexpected = errors.New("unexpected packet")
 )
 

@@ -209,3 +209,22 @@ func (w *world) owes() string {
 	}
 	return ""
 }
+
+// accuse reports err with the story of the first message that is not finished. All clients
+// have stopped.
+func (w *world) accuse(err error) {
+	for _, c := range w.clients() {
+		for _, f := range c.inflight {
+			w.led.fail(c.name, f.stream, f.seq, err)
+		}
+		for _, r := range c.held {
+			w.led.fail(c.name, r.stream, r.seq, err)
+		}
+		for _, r := range c.reading {
+			if sent, _ := r.stream.snapshot(); r.next.Load() < sent {
+				w.led.fail(c.name, r.stream, r.next.Load(), err)
+			}
+		}
+	}
+	w.led.fail("nobody", nil, 0, err)
+}
