@@ -6,7 +6,7 @@ ARGS ?=
 export CGO_ENABLED = 0
 
 # Packages whose tests start whole processes; they gain nothing from the race detector.
-PROCESS = ./cmd/tarsd ./internal/crash/... ./internal/interop/... ./bench/...
+PROCESS = /(cmd/tarsd|internal/crash|internal/interop|bench)(/|$$)
 # How often the crash test kills in make test, and in make crash.
 KILLS       ?= 15
 KILLS_LONG  ?= 100
@@ -43,7 +43,7 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 
 # The race detector needs cgo, and with it a C compiler; without one the same tests run plain.
 race: ## Tests of all packages under the race detector
-	@packages=$$($(GO) list ./... | grep -v -E '/(cmd/tarsd|internal/crash|internal/interop|bench)(/|$$)'); \
+	@packages=$$($(GO) list ./... | grep -v -E '$(PROCESS)'); \
 	if command -v "$$($(GO) env CC)" >/dev/null; then \
 		echo "$(GO) test -race"; CGO_ENABLED=1 $(GO) test -race -timeout 10m $$packages; \
 	else \
@@ -51,7 +51,7 @@ race: ## Tests of all packages under the race detector
 	fi
 
 process: interop-setup ## Tests that start the real binary: end to end, crash, other clients
-	TARSD_CRASH_KILLS=$(KILLS) $(GO) test -timeout 14m $$($(GO) list $(PROCESS) 2>/dev/null)
+	TARSD_CRASH_KILLS=$(KILLS) $(GO) test -timeout 14m $$($(GO) list ./... | grep -E '$(PROCESS)')
 
 interop-setup: ## Clients of other makers for the tests, from PyPI and npm into a cache
 	@if [ -f internal/interop/setup.sh ]; then sh internal/interop/setup.sh; fi

@@ -65,6 +65,9 @@ func commandLines(text string) [][]string {
 	for _, l := range lines {
 		l, _, _ = strings.Cut(l, " #")
 		words := strings.Fields(strings.NewReplacer("'", "", "[", "", "]", "").Replace(l))
+		if strings.Contains(l, "…") { // a shape of text, not a command
+			continue
+		}
 		if len(words) > 1 && (words[0] == "tarsd" || words[0] == "make") {
 			out = append(out, words)
 		}
