@@ -214,9 +214,12 @@ func (a *App) adminRestore(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// stagedFiles is the pattern of their names.
+const stagedFiles = "restore-*.tmp"
+
 // stage copies a backup into dir and verifies it there. A file that fails is removed.
 func stage(dir string, from io.Reader) (name string, err error) {
-	f, err := os.CreateTemp(dir, "restore-*.db")
+	f, err := os.CreateTemp(dir, stagedFiles)
 	if err != nil {
 		return "", err
 	}

@@ -249,6 +249,12 @@ func (a *App) openStorage(context.Context) error {
 		return err
 	}
 	a.db = db
+	// A restore that was cut off by the end of the process left its copy; the directory is ours.
+	if left, err := filepath.Glob(filepath.Join(a.cfg.DataDir, stagedFiles)); err == nil {
+		for _, name := range left {
+			os.Remove(name)
+		}
+	}
 	a.onStop("storage", func(ctx context.Context) error {
 		var err error
 		if late := within(ctx, func() { err = db.Close() }); late != nil {

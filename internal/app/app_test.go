@@ -160,7 +160,11 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 		assert.Contains(t, err.Error(), c.want, name)
 		assert.NotContains(t, err.Error(), "\n", name)
 	}
+	left := filepath.Join(dir, "restore-1.tmp")
+	require.NoError(t, os.WriteFile(left, []byte("x"), 0o600))
 	begin(t, load(t, dir)) // nobody holds the lock
+	_, err = os.Stat(left)
+	require.ErrorIs(t, err, os.ErrNotExist, "a restore that was cut off")
 }
 
 func TestDataDirectoryBelongsToOne(t *testing.T) {

@@ -141,6 +141,7 @@ func (a *App) startBroker(context.Context) error {
 			PreAuthBytes:   int(l.PreauthBytes),
 			PacketBytes:    int(l.PacketBytes),
 			BufferBytes:    int(l.BufferBytes),
+			BufferTotal:    int(l.BufferTotalBytes),
 			Connections:    l.Connections,
 			PerAddress:     l.ConnectionsPerAddress,
 		},
