@@ -27,7 +27,7 @@ func (c *Conn) Disconnect(code wire.Code, reason string) {
 		if c.connect.NoProblemInfo {
 			text = "" // [MQTT-3.1.2-29]
 		}
-		c.AppendRaw(wire.AppendDisconnect(nil, code, text), false, false)
+		c.AppendRaw(wire.AppendDisconnect(nil, code, text), noPublish, false)
 	}
 	_ = c.Close()
 }

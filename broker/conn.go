@@ -168,14 +168,15 @@ func (c *Conn) Established() {
 // Counters are totals of one connection.
 type Counters struct {
 	PacketsIn, PacketsOut, PublishOut, BytesIn, BytesOut uint64
-	Pending                                              int // bytes that wait for the socket
+	PayloadOut                                           uint64 // bytes of the payloads of PublishOut
+	Pending                                              int    // bytes that wait for the socket
 	LastPacket                                           time.Time
 }
 
 // Counters reads the totals.
 func (c *Conn) Counters() Counters {
 	c.mu.Lock()
-	n := Counters{PacketsOut: c.packets, PublishOut: c.publish, BytesOut: c.bytes, Pending: c.pending}
+	n := Counters{PacketsOut: c.packets, PublishOut: c.publish, PayloadOut: c.payload, BytesOut: c.bytes, Pending: c.pending}
 	c.mu.Unlock()
 	n.PacketsIn, n.BytesIn = c.packetsIn.Load(), c.bytesIn.Load()
 	if t := c.lastPacket.Load(); t != 0 {
@@ -361,7 +362,7 @@ func (c *Conn) refuse(f []byte, header int, err error) {
 	} else if version < wire.V311 {
 		version = wire.V311
 	}
-	c.AppendRaw(wire.AppendConnack(nil, version, false, code, nil), false, false)
+	c.AppendRaw(wire.AppendConnack(nil, version, false, code, nil), noPublish, false)
 }
 
 // fail turns an error of the inbound side into the end of the connection and, where the
@@ -531,7 +532,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if c.version < wire.V5 && len(p) > 0 && p[0]>>4 == wire.TypeDisconnect {
 		return len(p), nil // 3.1.1 has no DISCONNECT from the server
 	}
-	if c.AppendRaw(p, false, false) != Buffered {
+	if c.AppendRaw(p, noPublish, false) != Buffered {
 		return 0, net.ErrClosed
 	}
 	if len(p) > 3 && p[0]>>4 == wire.TypeConnack && p[3] == 0 {

@@ -71,6 +71,7 @@ type outbuf struct {
 	wantRoom bool // call Receiver.Drained below lowWater
 	packets  uint64
 	publish  uint64
+	payload  uint64 // bytes of the payloads of publish
 	bytes    uint64
 
 	batch []chunk  // owned by the flusher
@@ -124,8 +125,9 @@ func (c *Conn) put(b []byte, n int) {
 	c.packets++
 }
 
-// AppendRaw queues one encoded packet. With limit it is refused over the buffer's limit.
-func (c *Conn) AppendRaw(p []byte, publish, limit bool) Outcome {
+// AppendRaw queues one encoded packet. payload is the size of a PUBLISH's payload, negative for
+// any other packet. With limit it is refused over the buffer's limit.
+func (c *Conn) AppendRaw(p []byte, payload int, limit bool) Outcome {
 	if c.maxPacket > 0 && uint32(len(p)) > c.maxPacket {
 		return TooLarge
 	}
@@ -138,11 +140,14 @@ func (c *Conn) AppendRaw(p []byte, publish, limit bool) Outcome {
 		return Full
 	}
 	c.put(append(c.room(len(p)), p...), len(p))
-	if publish {
+	if payload >= 0 {
 		c.publish++
+		c.payload += uint64(payload)
 	}
 	return Buffered
 }
+
+const noPublish = -1 // AppendRaw: the packet is not a PUBLISH
 
 // AppendAck queues a PUBACK, PUBREC, PUBREL or PUBCOMP.
 func (c *Conn) AppendAck(typ byte, id uint16, code wire.Code) Outcome {
@@ -205,6 +210,7 @@ func (c *Conn) appendPublish(o *wire.OutPublish, limit, share bool) Outcome {
 		c.put(o.Append(c.room(total), rem, props, true), total)
 	}
 	c.publish++
+	c.payload += uint64(len(o.Payload))
 	return Buffered
 }
 

@@ -12,13 +12,14 @@ import (
 
 // counters are the engine's totals, and the drops by client and reason.
 type counters struct {
-	e        *Engine
-	started  time.Time
-	connects atomic.Uint64
-	refused  atomic.Uint64
-	pubIn    atomic.Uint64
-	most     atomic.Int64 // clients connected at once
-	online   atomic.Int64
+	e         *Engine
+	started   time.Time
+	connects  atomic.Uint64
+	refused   atomic.Uint64
+	pubIn     atomic.Uint64
+	payloadIn atomic.Uint64 // bytes
+	most      atomic.Int64  // clients connected at once
+	online    atomic.Int64
 
 	mu      sync.Mutex
 	past    broker.Counters // sums over connections that have ended
@@ -143,6 +144,7 @@ func (c *counters) closed(n broker.Counters) {
 	c.past.PublishOut += n.PublishOut
 	c.past.BytesIn += n.BytesIn
 	c.past.BytesOut += n.BytesOut
+	c.past.PayloadOut += n.PayloadOut
 }
 
 // event passes one event of the audit stream on.
@@ -203,6 +205,18 @@ func (e *Engine) Stats() Stats {
 	st.PublishDropped = c.total
 	st.Dropped = maps.Clone(c.dropped)
 	return st
+}
+
+// PublishBytes are the bytes of all payloads received and sent.
+func (e *Engine) PublishBytes() (in, out uint64) {
+	for _, s := range e.all() {
+		if l := s.link.Load(); l != nil {
+			out += l.conn.Counters().PayloadOut
+		}
+	}
+	e.counts.mu.Lock()
+	defer e.counts.mu.Unlock()
+	return e.counts.payloadIn.Load(), out + e.counts.past.PayloadOut
 }
 
 // Clients describes all sessions, connected or not.

@@ -164,7 +164,7 @@ func (c *courier) send(l *link, p *publication, t *target, qos byte, id uint16, 
 		if qos > 0 {
 			e.b[e.id], e.b[e.id+1] = byte(id>>8), byte(id)
 		}
-		return l.conn.AppendRaw(e.b, true, true)
+		return l.conn.AppendRaw(e.b, len(p.payload), true)
 	}
 	o := &c.out
 	*o = wire.OutPublish{

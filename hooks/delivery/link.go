@@ -37,6 +37,7 @@ type link struct {
 	inspectors []Inspector
 	replays    []*subscription // retained messages to send after the SUBACK
 	published  uint64          // PUBLISH packets since the last flush
+	payload    uint64          // bytes of their payloads
 
 	pubIn    atomic.Uint64
 	unacked  atomic.Int32 // inbound QoS 1 and 2 messages that count against Receive Maximum
@@ -77,6 +78,7 @@ func (l *link) Receive(f []byte, header int) error {
 			return err
 		}
 		l.published++
+		l.payload += uint64(len(l.in.Payload))
 		return l.onPublish(&l.in)
 	}
 	a, err := wire.ParseAck(f, header, l.version)
@@ -101,7 +103,8 @@ func (l *link) Flush() {
 	if l.published > 0 {
 		l.pubIn.Add(l.published)
 		l.e.counts.pubIn.Add(l.published)
-		l.published = 0
+		l.e.counts.payloadIn.Add(l.payload)
+		l.published, l.payload = 0, 0
 	}
 	l.courier.flush()
 }

@@ -175,11 +175,22 @@ func (l *link) accept(p *wire.PublishPacket, t *topicEntry) error {
 	return nil
 }
 
+// expired is a context that has ended: with it Store.Wait only looks.
+var expired = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
 // waitStore waits until the store has room, or says that it takes nothing.
 func (l *link) waitStore() error {
 	if l.e.storeBad() {
 		return errStore
 	}
+	if l.e.store.Wait(expired) == nil {
+		return nil
+	}
+	l.Flush() // before waiting: what this batch has buffered is for others
 	ctx, cancel := context.WithTimeout(context.Background(), storeWait)
 	defer cancel()
 	if l.e.store.Wait(ctx) != nil {

@@ -77,6 +77,7 @@ type Limits struct {
 	TopicLevels           int         `yaml:"topic_levels" doc:"Levels of a topic or filter."`
 	TopicBytes            int         `yaml:"topic_bytes" doc:"Bytes of a topic or filter."`
 	BufferBytes           Size        `yaml:"buffer_bytes" doc:"Bytes waiting for one socket, above which QoS 0 for that client is dropped (and counted)."`
+	BufferTotalBytes      Size        `yaml:"buffer_total_bytes" doc:"The same for all sockets together; above it each has 1 MiB."`
 	WriteTimeout          Duration    `yaml:"write_timeout" doc:"Time that a socket may take no byte before it is closed."`
 	Rate                  Rate        `yaml:"rate"`
 	TopicRates            []TopicRate `yaml:"topic_rates" shown:"none" doc:"Rates of one client per topic filter: a list of {filter, messages, bytes}."`
@@ -132,7 +133,8 @@ func Default() Config {
 			Subscriptions:         1000,
 			TopicLevels:           32,
 			TopicBytes:            1024,
-			BufferBytes:           8 * MiB,
+			BufferBytes:           32 * MiB,
+			BufferTotalBytes:      256 * MiB,
 			WriteTimeout:          Duration(10 * time.Second),
 		},
 		Access: Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},

@@ -79,7 +79,7 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"tls.cert": "c", "tls.key": "k", "tls.client_ca": "ca", "proxy_protocol.trusted": "10.0.0.0/8",
 		"limits.queue_policy": "expire", "limits.topic_rates": "[{filter: a/#, messages: 5}]",
 		"access.anonymous": "yes", "access.roles": "{guest: [both a]}", "access.local_roles": "viewer", "access.anonymous_roles": "viewer", "services": "none",
-		"limits.max_qos": "1", "limits.retain": "off", "limits.preauth_bytes": "1KiB", "limits.packet_bytes": "1KiB", "limits.buffer_bytes": "64KiB",
+		"limits.max_qos": "1", "limits.retain": "off", "limits.preauth_bytes": "1KiB", "limits.packet_bytes": "1KiB", "limits.buffer_bytes": "64KiB", "limits.buffer_total_bytes": "1MiB",
 	}
 	context := []Assignment{ // what some keys need in order to be valid
 		{"tls.cert", "c", "--set"},

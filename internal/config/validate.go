@@ -176,6 +176,7 @@ func (l Limits) check(ps *Problems) {
 		{"queue_bytes", l.QueueBytes, 1 * KiB, 1 << 40},
 		{"queue_total_bytes", l.QueueTotalBytes, 1 * KiB, 1 << 40},
 		{"buffer_bytes", l.BufferBytes, 64 * KiB, 1 * GiB},
+		{"buffer_total_bytes", l.BufferTotalBytes, 1 * MiB, 64 * GiB},
 		{"rate.bytes", l.Rate.Bytes, 0, 1 << 40},
 	} {
 		if r.v < r.least || r.v > r.top {
