@@ -1,0 +1,77 @@
+package conformance
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/tarsd/tarsd/broker/brokertest"
+	"github.com/tarsd/tarsd/hooks/delivery"
+	"github.com/tarsd/tarsd/internal/wire"
+)
+
+// own is our broker in this process, one for each setting.
+type own struct {
+	*brokertest.Broker
+	variants map[string]*own
+}
+
+func newOwn(t testing.TB) target {
+	o := &own{Broker: brokertest.Start(t, brokertest.WithStore(t.TempDir())), variants: map[string]*own{}}
+	for _, name := range []string{qos1, noRetain, shortAlive, narrow, guarded} {
+		o.variants[name] = &own{Broker: brokertest.Start(t, option(name))}
+	}
+	return o
+}
+
+func (o *own) Transports() []string      { return []string{"tcp", "ws", "memory"} }
+func (o *own) Known(byte, string) string { return "" }
+
+func (o *own) Variant(_ testing.TB, name string) target {
+	return o.variants[name]
+}
+
+func (o *own) Dial(t testing.TB, transport string) net.Conn {
+	t.Helper()
+	return o.Broker.Dial(t, transport)
+}
+
+func option(name string) brokertest.Option {
+	if name == guarded {
+		return brokertest.WithPolicy(guard{})
+	}
+	return brokertest.WithLimits(func(l *delivery.Limits) {
+		switch name {
+		case qos1:
+			l.MaxQoS = 1
+		case noRetain:
+			l.Retain = false
+		case shortAlive:
+			l.KeepAlive = 1
+		case narrow:
+			l.ReceiveMaximum, l.TopicAliasMaximum, l.PacketBytes = 3, 3, 2048
+		}
+	})
+}
+
+// guard refuses the user mallory, and everybody below deny/.
+type guard struct{}
+
+func (guard) Authenticate(_ context.Context, p *delivery.Peer, user *string, _ []byte) (wire.Code, string) {
+	if user != nil && *user == "mallory" {
+		return wire.NotAuthorized, "refused by the test"
+	}
+	return wire.Success, ""
+}
+
+// Current implements delivery.Policy: nobody's rights change.
+func (guard) Current(*delivery.Peer) bool { return true }
+
+func (guard) MayPublish(_ *delivery.Peer, topic string) bool {
+	return !strings.HasPrefix(topic, "deny/")
+}
+
+func (guard) MaySubscribe(_ *delivery.Peer, filter string) bool {
+	return !strings.HasPrefix(filter, "deny/")
+}
