@@ -173,19 +173,37 @@ type outcome struct {
 // settle books an attempt and tells whom it concerns.
 func (d *DB) settle(b *batch, o outcome, took time.Duration) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	was, since := d.degraded != nil, d.since
 	d.writing = nil
 	if o.err != nil {
 		d.fail(b, o)
-		return
+	} else {
+		d.succeed(b, o, took)
 	}
+	trim := d.stats.Commits%trimEvery == trimEvery-1
+	d.mu.Unlock()
+	switch { // not under the lock: who knows where log lines go
+	case o.err != nil && !was:
+		d.o.Log.Error().Err(o.err).Msg("data file takes no writes")
+	case o.err == nil && was:
+		d.o.Log.Info().Dur("took", time.Since(since)).Msg("data file takes writes again")
+	}
+	if trim {
+		d.trim()
+	}
+}
+
+// trimEvery is after how many commits the pages that they have touched are given back.
+const trimEvery = 4096
+
+// succeed books a batch that is on disk. d.mu is held.
+func (d *DB) succeed(b *batch, o outcome, took time.Duration) {
 	if o.records > 0 {
 		d.stats.Commits++
 		d.stats.Records += uint64(o.records)
 		d.stats.LastCommit = took
 	}
 	if d.degraded != nil {
-		d.o.Log.Info().Dur("took", time.Since(d.since)).Msg("data file takes writes again")
 		d.degraded, d.since = nil, time.Now()
 	}
 	if b == d.probe {
@@ -203,7 +221,6 @@ func (d *DB) fail(b *batch, o outcome) {
 	d.stats.Failures++
 	if d.degraded == nil {
 		d.since = time.Now()
-		d.o.Log.Error().Err(o.err).Msg("data file takes no writes")
 	}
 	d.degraded = &degradedError{o.err}
 	d.retryAt = time.Now().Add(retryDelay)

@@ -56,7 +56,8 @@ type DB struct {
 	stats    State
 }
 
-// Open opens the file, or makes it. A damaged one is moved aside first (see DB.Moved). The error
+// Open opens the file, or makes it. Of a damaged one it uses the last intact state if it finds
+// one, and begins a fresh file if not (see DB.Moved). The error
 // wraps ErrLocked if another process has it open, ErrSchema if a newer version has written it,
 // and else that of the system; in all these cases the file stays where it is.
 func Open(o Options) (*DB, error) { return open(o, migrations) }
@@ -168,7 +169,8 @@ func (d *DB) State() State {
 	return s
 }
 
-// Moved returns where Open has moved a damaged file to, or "".
+// Moved returns where Open has put a damaged file, or "" if there was none. The store has begun
+// anew then, or, if the damage was a torn commit, it has the state before that, which the log says.
 func (d *DB) Moved() string { return d.moved }
 
 // Get returns the value of a record. The error wraps ErrNotFound if there is none, and

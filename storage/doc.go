@@ -11,6 +11,8 @@
 // write can leave a page that is well formed and wrong. The whole file is checked when it is
 // opened, by our own reader of the page format, before bbolt maps it: bbolt trusts the file and
 // panics, in a goroutine that nobody can recover, or faults on one that is damaged or cut short.
+// A page that the disk never wrote still is a good page, of an older state: the ledger, a sum of
+// all records that each transaction brings up to date, tells that.
 //
 // A file is moved aside and never deleted. A full or failing disk does not stop the server: what
 // is acknowledged stays in memory until it can be written (see Mode and State).

@@ -53,7 +53,7 @@ func (d *DB) submit(mode Mode, done Done, size int, urgent bool, ops []Op) (take
 		to = b.tell(note{done: done, size: size + noteBytes, discard: mode == Discard})
 	}
 	b.urgent = b.urgent || urgent
-	d.addAll(ops, f, uint32(min(share, math.MaxUint32)), to)
+	d.addAll(ops, f, uint32(min(share, math.MaxInt32)), to)
 	d.release(before - d.bytes())
 	d.advance()
 	return true

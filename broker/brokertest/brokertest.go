@@ -94,6 +94,9 @@ func Start(t testing.TB, opts ...Option) *Broker {
 	for _, o := range opts {
 		o(&b.opts)
 	}
+	if b.opts.conn.PacketBytes == 0 {
+		b.opts.conn.PacketBytes = b.opts.limits.PacketBytes
+	}
 	b.start(t)
 	t.Cleanup(func() {
 		b.Stop(t)

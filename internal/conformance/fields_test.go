@@ -90,9 +90,9 @@ func fieldOrder(e *env) {
 	if e.v5() {
 		props = wt.Props{wt.Str(wt.ContentType, "text/plain")}
 	}
-	c := e.connect("id", will(wt.Will{Topic: e.topic("will"), Payload: "message", QoS: 1, Props: props}),
-		with(func(o *wt.Connect) { o.User, o.Password = ptr("user"), ptr("password") }))
-	renewed := e.connect("id") // the first field is the client id: this takes over
+	user := with(func(o *wt.Connect) { o.User, o.Password = ptr("user"), ptr("password") })
+	c := e.connect("id", will(wt.Will{Topic: e.topic("will"), Payload: "message", QoS: 1, Props: props}), user)
+	renewed := e.connect("id", user) // the first field is the client id: this takes over
 	c.ExpectClosed()
 	p := watch.Receive(e.topic("will"), "message")
 	if e.v5() {

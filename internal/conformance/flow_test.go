@@ -170,6 +170,7 @@ func oversizedCountsAsSent(e *env) {
 	}
 	pub.Publish(e.msg("t", "small", 1))
 	sub.Receive(e.topic("t"), "small") // the quota was not used up
+	sub.ExpectQuiet()
 	sub.Drop()
 	away := e.connect("sub", e.kept(), o)
 	e.nothing(pub, away, 1) // and nothing waits for its acknowledgement

@@ -31,12 +31,14 @@ func orderResend(e *env) {
 		sub.ExpectPublish(m.Topic, m.Payload)
 	}
 	sub.Drop()
-	pub.Publish(e.msg("t", "15", 1)) // queued behind them
+	pub.Publish(e.msg("t", "15", 1)) // behind them, sent or not: the server may not know yet
 	c := e.connect("sub", e.kept())
 	for i := range 16 {
 		p := c.Expect(wt.PUBLISH)
 		require.Equal(e, fmt.Sprint(i), p.Payload)
-		assert.Equal(e, i < 15, p.Dup, "DUP of %d", i)
+		if i < 15 {
+			assert.True(e, p.Dup, "DUP of %d", i)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tarsd/tarsd/broker"
 	"github.com/tarsd/tarsd/broker/brokertest"
 	"github.com/tarsd/tarsd/hooks/delivery"
 	"github.com/tarsd/tarsd/internal/wire"
@@ -20,7 +21,7 @@ type own struct {
 func newOwn(t testing.TB) target {
 	o := &own{Broker: brokertest.Start(t, brokertest.WithStore(t.TempDir())), variants: map[string]*own{}}
 	for _, name := range []string{qos1, noRetain, shortAlive, narrow, guarded} {
-		o.variants[name] = &own{Broker: brokertest.Start(t, option(name))}
+		o.variants[name] = &own{Broker: brokertest.Start(t, options(name)...)}
 	}
 	return o
 }
@@ -37,11 +38,17 @@ func (o *own) Dial(t testing.TB, transport string) net.Conn {
 	return o.Broker.Dial(t, transport)
 }
 
-func option(name string) brokertest.Option {
+func options(name string) []brokertest.Option {
 	if name == guarded {
-		return brokertest.WithPolicy(guard{})
+		return []brokertest.Option{brokertest.WithPolicy(guard{})}
 	}
-	return brokertest.WithLimits(func(l *delivery.Limits) {
+	if name == narrow {
+		return []brokertest.Option{
+			brokertest.WithConnLimits(func(l *broker.ConnLimits) { l.PacketBytes = 2048 }),
+			brokertest.WithLimits(func(l *delivery.Limits) { l.ReceiveMaximum, l.TopicAliasMaximum, l.PacketBytes = 3, 3, 2048 }),
+		}
+	}
+	return []brokertest.Option{brokertest.WithLimits(func(l *delivery.Limits) {
 		switch name {
 		case qos1:
 			l.MaxQoS = 1
@@ -49,10 +56,8 @@ func option(name string) brokertest.Option {
 			l.Retain = false
 		case shortAlive:
 			l.KeepAlive = 1
-		case narrow:
-			l.ReceiveMaximum, l.TopicAliasMaximum, l.PacketBytes = 3, 3, 2048
 		}
-	})
+	})}
 }
 
 // guard refuses the user mallory, and everybody below deny/.
@@ -75,3 +80,6 @@ func (guard) MayPublish(_ *delivery.Peer, topic string) bool {
 func (guard) MaySubscribe(_ *delivery.Peer, filter string) bool {
 	return !strings.HasPrefix(filter, "deny/")
 }
+
+// Publish is the server itself publishing; it may do so below "$", where clients may not.
+func (o *own) Publish(topic, payload string) { o.Engine.Publish(topic, []byte(payload), 0, false) }

@@ -12,7 +12,7 @@ import (
 // sharedChecks are shared subscriptions, section 4.8.2.
 func sharedChecks() []check {
 	return []check{
-		{v5: "4.8.2-1", what: "a shared filter needs a share name", run: badFilters("$share", "$share/", "$share//a", "$share/g")},
+		{v5: "4.8.2-1", what: "a shared filter needs a share name", run: badFilters("$share/", "$share//a", "$share/g")},
 		{v5: "4.8.2-2", what: "a share name has no wildcard and is followed by a filter", run: badFilters("$share/g+/a", "$share/+/a", "$share/#/a", "$share/g#/a", "$share/g/", "$share/g/a#")},
 		{v5: "4.8.2-1", what: "each message goes to one member", run: oneMember},
 		{v5: "4.8.2-1", what: "groups and plain subscriptions each get the message", run: groups},

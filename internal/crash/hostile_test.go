@@ -23,6 +23,8 @@ type hostile struct {
 	b    *broker
 	from net.IP // where attackers come from
 
+	claim net.IP // where they say they come from, if not nil
+
 	mu    sync.Mutex
 	conns []net.Conn
 }
@@ -34,6 +36,8 @@ const (
 	hostileP99 = 250 * time.Millisecond
 	calm       = 1500 * time.Millisecond // measured before each attack
 	mib        = 1 << 20
+
+	connectionCap = 200 // of the attacks that exceed it
 )
 
 // TestHostile attacks a broker in the ways that cost the attacker least, while a
@@ -55,7 +59,10 @@ func TestHostile(t *testing.T) {
 		{"id theft", nil, 64 * mib, idTheft},
 		{"stuck readers", []string{"limits.buffer_bytes=1048576", "limits.queue_bytes=2097152"}, 160 * mib, stuckReaders},
 		{"connection storm", []string{"limits.connections=10000", "limits.connections_per_address=10000"}, 256 * mib, connectionStorm},
-		{"too many connections", []string{"limits.connections_per_address=200"}, 64 * mib, tooMany},
+		{"too many connections", []string{fmt.Sprintf("limits.connections=%d", connectionCap)}, 64 * mib, tooManyInAll},
+		{"too many connections from one address", []string{
+			fmt.Sprintf("limits.connections_per_address=%d", connectionCap), "proxy_protocol.enabled=true", "proxy_protocol.trusted=127.0.0.2",
+		}, 64 * mib, tooManyFromOne},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := newBroker(t, tc.set...)
@@ -112,7 +119,10 @@ func (h *hostile) dial() (net.Conn, error) {
 	h.mu.Lock()
 	h.conns = append(h.conns, c)
 	h.mu.Unlock()
-	return c, nil
+	if h.claim != nil {
+		_, err = c.Write(proxyHeader(h.claim))
+	}
+	return c, err
 }
 
 // connect opens a connection and says hello as it should be.
@@ -294,10 +304,8 @@ func (h *hostile) hello(id string) error {
 	return nil
 }
 
-// tooMany: one address opens more connections than it may have. The rest is closed at
-// once, and others are welcome.
-func tooMany(h *hostile) {
-	const n, limit = 1000, 200
+// flood opens n connections, 32 at a time, and returns how many of them were let in.
+func (h *hostile) flood(n int) int {
 	var in atomic.Int64
 	sem := make(chan struct{}, 32)
 	each(n, func(i int) {
@@ -307,12 +315,40 @@ func tooMany(h *hostile) {
 			in.Add(1)
 		}
 	})
+	return int(in.Load())
+}
+
+// tooManyInAll: more connections than the broker may have. The rest is turned away, and
+// there is room again when they leave.
+func tooManyInAll(h *hostile) {
+	in := h.flood(1000)
 	if mosquitto() {
 		return
 	}
-	assert.LessOrEqual(h.t, in.Load(), int64(limit))
-	assert.Greater(h.t, in.Load(), int64(limit/2), "the limit refuses more than it should")
-	other := &hostile{t: h.t, b: h.b, from: net.IPv4(127, 0, 0, 3)}
+	assert.LessOrEqual(h.t, in, connectionCap)
+	assert.Greater(h.t, in, connectionCap/2, "the limit refuses more than it should")
+	h.leave()
+	eventually(h.t, 5*time.Second, "room for a new connection", func() bool { return h.hello("welcome") == nil })
+}
+
+// tooManyFromOne: one address opens more connections than it may have. Another one is
+// welcome. Loopback has no such limit, so the address comes from a proxy.
+func tooManyFromOne(h *hostile) {
+	if mosquitto() {
+		return
+	}
+	h.claim = net.IPv4(192, 0, 2, 1)
+	in := h.flood(1000)
+	assert.LessOrEqual(h.t, in, connectionCap)
+	assert.Greater(h.t, in, connectionCap/2, "the limit refuses more than it should")
+	other := &hostile{t: h.t, b: h.b, from: h.from, claim: net.IPv4(192, 0, 2, 2)}
 	defer other.leave()
 	require.NoError(h.t, other.hello("welcome"), "another address")
+}
+
+// proxyHeader is what a proxy says of a TCP connection from ip: PROXY protocol version 2.
+func proxyHeader(ip net.IP) []byte {
+	b := append([]byte("\r\n\r\n\x00\r\nQUIT\n"), 0x21, 0x11, 0, 12)
+	b = append(append(b, ip.To4()...), 127, 0, 0, 1)
+	return append(b, 0x30, 0x39, 0x07, 0x5b) // ports 12345 and 1883
 }

@@ -91,7 +91,8 @@ const sharePrefix = "$share/"
 func SplitShare(f string) (group, filter string, shared, ok bool) {
 	rest, shared := strings.CutPrefix(f, sharePrefix)
 	if !shared {
-		return "", f, false, true
+		// "$share" alone begins with the literal too, and names no group.
+		return "", f, false, f != "$share"
 	}
 	group, filter, _ = strings.Cut(rest, "/")
 	ok = group != "" && filter != "" && !strings.ContainsAny(group, "+#")
