@@ -91,8 +91,7 @@ const sharePrefix = "$share/"
 func SplitShare(f string) (group, filter string, shared, ok bool) {
 	rest, shared := strings.CutPrefix(f, sharePrefix)
 	if !shared {
-		// "$share" alone begins with the literal too, and names no group.
-		return "", f, false, f != "$share"
+		return "", f, false, true
 	}
 	group, filter, _ = strings.Cut(rest, "/")
 	ok = group != "" && filter != "" && !strings.ContainsAny(group, "+#")

@@ -169,12 +169,12 @@ func (p *Packet) connack(r *reader, version byte) (err error) {
 		return err
 	}
 	if version != V5 {
-		if p.Code > 5 && p.Code != 0x84 { // 0x84: the answer of a version 5 server to a version it does not know
+		if p.Code > 5 {
 			return fmt.Errorf("return code %d does not exist", p.Code)
 		}
 		return nil
 	}
-	if p.Code == 1 && len(r.b) == 0 { // the same the other way round
+	if p.Code == 1 && len(r.b) == 0 { // a server of 3.1.1 does not know our version
 		return nil
 	}
 	if p.Props, err = r.props(p.Type); err != nil {
