@@ -15,6 +15,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
+
+	wt "github.com/tarsd/tarsd/internal/wire/wiretest"
 )
 
 // mosquitto starts a Mosquitto binary for each setting that is asked for. It is how the suite
@@ -164,7 +166,35 @@ type deviation struct {
 }
 
 // deviations is what is left when the suite runs against Mosquitto 2.0.11.
-var deviations = []deviation{}
+var deviations = []deviation{
+	{0, "wrong reserved flags close", "flags of packets other than SUBSCRIBE, UNSUBSCRIBE, PUBREL and DISCONNECT are not looked at"},
+	{0, "malformed packets close", "surplus bytes in PUBACK and PINGREQ, and a PINGRESP from a client, are accepted"},
+	{0, "silence beyond keep alive closes as a failure", "keep alive is looked at every five seconds"},
+	{0, "a protocol error publishes the Will", "a second CONNECT closes, but loses the Will"},
+	{0, "a repeated QoS 2 message is not delivered again", "the third copy of an unreleased message is a protocol error to it"},
+	{0, "a text frame closes", "text frames are taken as MQTT"},
+	{wt.V311, "overlapping filters deliver at the highest QoS", "one copy is sent, at the QoS of the filter that matched first"},
+	{wt.V5, "DISCONNECT with code 4 publishes the Will", "over WebSocket the connection stays open and there is no Will"},
+	{wt.V5, "what follows a refused CONNECT is not looked at", "over WebSocket packets behind it get a DISCONNECT"},
+	{wt.V5, "a malformed CONNECT closes", "authentication data without a method is accepted"},
+	{wt.V5, "no DISCONNECT before CONNACK", "the same malformed CONNECT"},
+	{wt.V5, "a second connection takes over", "the old connection is closed without a DISCONNECT"},
+	{wt.V5, "the server's DISCONNECT has a code and no session expiry", "flags of PINGREQ are not looked at; none at a take-over"},
+	{wt.V5, "the server keeps to the client's Receive Maximum", "after the first PUBACK three more messages leave at once"},
+	{wt.V5, "a client beyond the server's Receive Maximum is cut off", "the message is refused with 0x97, the connection stays"},
+	{wt.V5, "the narrow Receive Maximum is announced and held", "the same"},
+	{wt.V5, "a packet beyond the server's maximum is refused", "the maximum is held against the remaining length, not the packet"},
+	{wt.V5, "an oversized message counts as sent", "it is discarded, but its place in the send quota is not given back"},
+	{wt.V5, "a message that was sent does not expire", "a message in flight is dropped at reconnect when it has expired"},
+	{wt.V5, "the end of the session cuts the delay short", "the Will waits for its delay although the session has ended"},
+	{wt.V5, "a subscription identifier from a client closes", "it is accepted"},
+	{wt.V5, "payload format 2 closes", "it is accepted"},
+	{wt.V5, "wildcards in a response topic close", "they are accepted"},
+	{wt.V5, "no local on a shared subscription closes", "it is granted"},
+	{wt.V5, "a shared subscription gets no retained messages", "it gets them"},
+	{wt.V5, "a shared filter needs a share name", "$share/ is granted"},
+	{wt.V5, "a share name has no wildcard and is followed by a filter", "$share/+/a and $share/#/a are granted"},
+}
 
 func (m *mosquitto) Known(version byte, check string) string {
 	if m.strict {

@@ -121,6 +121,17 @@ func TestStatements(t *testing.T) {
 	}
 }
 
+// TestDeviations keeps the table of deviations free of checks that are gone.
+func TestDeviations(t *testing.T) {
+	whats := map[string]bool{}
+	for _, c := range checks() {
+		whats[c.what] = true
+	}
+	for _, d := range deviations {
+		assert.True(t, whats[d.check], "no check is called %q", d.check)
+	}
+}
+
 // TestStatementsDocument keeps STATEMENTS.md as the table has it.
 func TestStatementsDocument(t *testing.T) {
 	var b strings.Builder

@@ -91,7 +91,9 @@ type insider interface{ Publish(topic, payload string) }
 func dollar(e *env) {
 	sub, pub := e.connect("sub"), e.connect("pub")
 	// These see what others publish meanwhile; only the topics of this run are looked for.
-	sub.Subscribe(wt.Filter{Name: "#"}, wt.Filter{Name: "+/t"}, wt.Filter{Name: "+/#"})
+	sub.Send(wt.Subscribe(e.version, 1, nil, wt.Filter{Name: "#"}, wt.Filter{Name: "+/t"}, wt.Filter{Name: "+/#"}))
+	for sub.Next().Type != wt.SUBACK { // messages of others may come before it
+	}
 	name := "$" + e.prefix + "/t"
 	pub.Publish(wt.Publish{Topic: name, Payload: "x"}) // a server may refuse to pass this on at all
 	if in, ok := e.target.(insider); ok {
