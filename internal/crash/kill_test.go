@@ -59,7 +59,7 @@ type killer struct {
 	n     int // lives so far
 
 	acks, got, again, silent, subacks int64
-	early                             int
+	early, busy                       int           // deaths at start, and in the middle of a flood
 	slowest                           time.Duration // from exec to accept
 }
 
@@ -93,7 +93,7 @@ func (r *killer) life() {
 	r.slowest = max(r.slowest, time.Since(d.Started))
 	r.checkRetained(false)
 
-	quota := []int64{200, 3000, 30000}[rng.IntN(3)]
+	quota := []int64{1000, 20000, 60000}[rng.IntN(3)]
 	l := r.w.birth(r.b.addr, quota, []int{1, 20, 100, 400}[rng.IntN(4)])
 	l.churn = rng.IntN(2) == 0
 	if r.n > 0 {
@@ -117,6 +117,9 @@ func (r *killer) life() {
 	case <-r.w.led.failed:
 	case <-d.Done():
 		t.Fatalf("the broker ended by itself, exit code %d:\n%s", d.ExitCode(), d.Log())
+	}
+	if l.quota.Load() > 0 {
+		r.busy++
 	}
 	l.dead.Store(true)
 	r.end(d)
@@ -231,8 +234,8 @@ func (r *killer) report() {
 		n, a := s.snapshot()
 		sent, acked = sent+n, acked+a
 	}
-	r.t.Logf("%d lives, %d more deaths at start; slowest start %v; %d messages sent, %d acknowledged, 0 lost; %d deliveries, %d of them repeated, %d of those after a kill without DUP; %d late subscriptions; %s",
-		r.n+1, r.early, r.slowest.Round(time.Millisecond), sent, acked, r.got, r.again, r.silent, r.subacks, r.wills)
+	r.t.Logf("%d lives, %d ended in the middle of a flood, %d more deaths at start; slowest start %v; %d messages sent, %d acknowledged, 0 lost; %d deliveries, %d of them repeated, %d of those after a kill without DUP; %d late subscriptions; %s",
+		r.n+1, r.busy, r.early, r.slowest.Round(time.Millisecond), sent, acked, r.got, r.again, r.silent, r.subacks, r.wills)
 	require.Positive(r.t, acked)
 	require.Positive(r.t, r.got)
 }
