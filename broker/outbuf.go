@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -335,6 +337,7 @@ func (c *Conn) written(n int) bool {
 // writer goes on with a flush that would block. It ends when everything is written, so that
 // idle connections have no writer.
 func (c *Conn) writer() {
+	timed := false
 	for {
 		c.mu.Lock()
 		if c.closed {
@@ -343,6 +346,12 @@ func (c *Conn) writer() {
 			return
 		}
 		if len(c.batch) == 0 && c.pending == 0 {
+			if timed { // an old deadline would fail the next write, also one that does not block
+				timed = false
+				c.mu.Unlock()
+				_ = c.nc.SetWriteDeadline(time.Time{})
+				continue
+			}
 			c.flushing = false
 			if c.askMore() {
 				c.Flush()
@@ -352,6 +361,7 @@ func (c *Conn) writer() {
 		c.takeBatch()
 		c.mu.Unlock()
 
+		timed = true
 		_ = c.nc.SetWriteDeadline(time.Now().Add(c.b.limits.WriteTimeout))
 		n, err := c.writeSome()
 		c.written(n)
@@ -359,7 +369,7 @@ func (c *Conn) writer() {
 		c.pending -= n
 		if err != nil {
 			reason := "write: " + err.Error()
-			if ne, ok := err.(net.Error); ok && ne.Timeout() {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				reason = "write timeout"
 			}
 			c.abandon(reason)
@@ -426,7 +436,7 @@ func (c *Conn) rawWrite(v [][]byte) (int, error) {
 	if err := c.sock.Write(c.raw); err != nil {
 		return 0, err
 	}
-	if c.werr == unix.EAGAIN {
+	if errors.Is(c.werr, unix.EAGAIN) {
 		return 0, nil
 	}
 	return max(c.wn, 0), c.werr
@@ -439,7 +449,7 @@ func (c *Conn) rawWriteFD(fd uintptr) bool {
 		} else {
 			c.wn, c.werr = unix.Writev(int(fd), c.iov)
 		}
-		if c.werr != unix.EINTR {
+		if !errors.Is(c.werr, unix.EINTR) {
 			return true
 		}
 	}

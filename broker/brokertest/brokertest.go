@@ -43,7 +43,6 @@ type options struct {
 	hooks  []delivery.Hook
 	events func(delivery.Event)
 	dir    string
-	store  storage.Options
 }
 
 // Option changes what Start starts.

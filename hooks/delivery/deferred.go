@@ -13,7 +13,6 @@ type deferred struct {
 	p     publication // kept
 	match *match
 	held  []heldItem
-	code  wire.Code
 	old   *message // retained message that it replaced
 }
 

@@ -270,6 +270,31 @@ func TestStuckSubscriber(t *testing.T) {
 	assert.Zero(t, b.Engine.Stats().Queued)
 }
 
+// A connection whose socket was full once is not closed by that write's time limit afterwards.
+func TestSlowOnceIsNotDead(t *testing.T) {
+	t.Parallel()
+	const limit = 300 * time.Millisecond
+	b := brokertest.Start(t, brokertest.WithConnLimits(func(l *broker.ConnLimits) { l.WriteTimeout = limit }))
+	s := wt.New(t, b.Dial(t, "tcp"), wire.V5)
+	s.Connect(wt.Connect{ClientID: "s"})
+	s.Subscribe(wt.Filter{Name: "t"})
+	p, _ := client(t, b, wire.V5, wt.Connect{ClientID: "p"})
+	payload := strings.Repeat("x", 1<<20)
+	const n = 16 // more than a socket takes
+	for range n {
+		p.Publish(wt.Publish{Topic: "t", Payload: payload})
+	}
+	p.ExpectQuiet()
+	for range n {
+		s.ExpectPublish("t", payload)
+	}
+	for begin := time.Now(); time.Since(begin) < 2*limit; {
+		p.ExpectQuiet()
+	}
+	p.Publish(wt.Publish{Topic: "t", Payload: "still here"})
+	s.ExpectPublish("t", "still here")
+}
+
 func TestRetainedLimitsRefuse(t *testing.T) {
 	t.Parallel()
 	b := brokertest.Start(t, limits(func(l *delivery.Limits) { l.RetainedMessages = 1 }))

@@ -185,13 +185,6 @@ func (d *decoder) byte() byte {
 	return 0
 }
 
-func (d *decoder) uint16() uint16 {
-	if p := d.take(2); p != nil {
-		return binary.BigEndian.Uint16(p)
-	}
-	return 0
-}
-
 func (d *decoder) uint32() uint32 {
 	if p := d.take(4); p != nil {
 		return binary.BigEndian.Uint32(p)
