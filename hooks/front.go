@@ -167,7 +167,7 @@ func (f *Front) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packe
 func (f *Front) connack(cp *wire.ConnectPacket, a *attempt, pk *packets.Packet) {
 	pk.Properties = packets.Properties{}
 	p := &pk.Properties
-	pk.SessionPresent = a.adm.Present
+	pk.SessionPresent = a.adm.Present && cp.Version > wire.V31 // a reserved bit in 3.1
 	if code := a.adm.Code; code != wire.Success {
 		pk.SessionPresent = false // [MQTT-3.2.2-6]
 		pk.ReasonCode = byte(code)

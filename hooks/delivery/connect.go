@@ -34,11 +34,7 @@ func (e *Engine) Connect(ctx context.Context, conn *broker.Conn, peer *Peer) Adm
 	cp := conn.Connect()
 	a := e.admit(ctx, cp, peer)
 	if a.Code != wire.Success {
-		e.counts.refused.Add(1)
-		e.event(Event{
-			Kind: "refused", Client: peer.ID, User: peer.User, Remote: peer.Remote, Listener: peer.Listener,
-			Reason: a.Reason, Code: a.Code,
-		})
+		e.refused(peer, a)
 		return a
 	}
 	l := &link{
@@ -55,13 +51,22 @@ func (e *Engine) Connect(ctx context.Context, conn *broker.Conn, peer *Peer) Adm
 			l.inspectors = append(l.inspectors, in)
 		}
 	}
-	if code, reason := e.claim(l, cp, &a); code != wire.Success {
-		a.Code, a.Reason = code, reason
+	if a.Code, a.Reason = e.claim(l, cp, &a); a.Code != wire.Success {
+		e.refused(peer, a)
 		return a
 	}
+	peer.KeepAlive = a.KeepAlive
 	conn.Attach(l, cp.MaximumPacket, a.KeepAlive)
 	a.link = l
 	return a
+}
+
+// refused counts a connection that is not let in, and says so.
+func (e *Engine) refused(p *Peer, a Admission) {
+	e.counts.refused.Add(1)
+	e.event(Event{
+		Kind: "refused", Client: p.ID, User: p.User, Remote: p.Remote, Listener: p.Listener, Reason: a.Reason, Code: a.Code,
+	})
 }
 
 // admit checks a CONNECT against limits and policy.
@@ -131,7 +136,6 @@ func (e *Engine) claim(l *link, cp *wire.ConnectPacket, a *Admission) (wire.Code
 		// A session without a user may pass to one: that is how an owner gives a device its name.
 		if s != nil && *s.user.Load() != l.peer.User && *s.user.Load() != "" {
 			e.mu.Unlock()
-			e.event(Event{Kind: "refused", Client: id, User: l.peer.User, Remote: l.peer.Remote, Reason: "client id belongs to another user", Code: wire.NotAuthorized})
 			return wire.NotAuthorized, "client id belongs to another user"
 		}
 		if s != nil && s.owner != nil {
@@ -146,6 +150,10 @@ func (e *Engine) claim(l *link, cp *wire.ConnectPacket, a *Admission) (wire.Code
 			s.returned()
 			e.end(s, "")
 			continue
+		}
+		if s == nil && len(e.sessions) >= e.lim.Sessions {
+			e.mu.Unlock()
+			return wire.QuotaExceeded, "too many sessions"
 		}
 		if s == nil {
 			s = e.newSession(id, l.peer.User)

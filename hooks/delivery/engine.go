@@ -40,6 +40,7 @@ type Limits struct {
 	QueueTotalBytes   int64  // of all sessions
 	QueuePolicy       QueuePolicy
 	QueueAge          time.Duration
+	Sessions          int           // connected or kept
 	SessionExpiry     time.Duration // the longest; what 3.1.1 sessions get
 	Subscriptions     int           // of one session
 	TopicLevels       int
@@ -61,6 +62,7 @@ func DefaultLimits() Limits {
 		QueueBytes:        64 << 20,
 		QueueTotalBytes:   256 << 20,
 		QueueAge:          24 * time.Hour,
+		Sessions:          20_000,
 		SessionExpiry:     30 * 24 * time.Hour,
 		Subscriptions:     1000,
 		TopicLevels:       32,

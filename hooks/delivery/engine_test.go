@@ -312,6 +312,18 @@ func TestRetainedLimitsRefuse(t *testing.T) {
 	assert.EqualValues(t, 3, st.Dropped["retained_full"])
 }
 
+func TestSessionLimit(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, limits(func(l *delivery.Limits) { l.Sessions = 2 }))
+	for _, id := range []string{"a", "b", "a", "b"} {
+		c, _ := client(t, b, wire.V5, kept(id))
+		c.Disconnect()
+	}
+	c := wt.New(t, b.Dial(t, "memory"), wire.V5)
+	c.Send(kept("c").Bytes(wire.V5))
+	assert.Equal(t, byte(wire.QuotaExceeded), c.Expect(wt.CONNACK).Code)
+}
+
 func TestKick(t *testing.T) {
 	t.Parallel()
 	b := brokertest.Start(t)

@@ -84,8 +84,9 @@ func (r *queueRecord) AppendValue(b []byte) []byte {
 	if r.released.Load() {
 		return append(b, 1) // only the id still matters, and that follows from the key
 	}
-	b = append(b, 0, r.qos, boolByte(r.retain), byte(len(r.subIDs)))
-	for _, id := range r.subIDs[:min(len(r.subIDs), 255)] {
+	ids := r.subIDs[:min(len(r.subIDs), 255)]
+	b = append(b, 0, r.qos, boolByte(r.retain), byte(len(ids)))
+	for _, id := range ids {
 		b = binary.BigEndian.AppendUint32(b, id)
 	}
 	b = appendString(b, r.group)

@@ -78,6 +78,7 @@ func deliveryLimits(l config.Limits) delivery.Limits {
 		QueueTotalBytes:   int64(l.QueueTotalBytes),
 		QueueAge:          time.Duration(l.QueueAge),
 		SessionExpiry:     time.Duration(l.SessionExpiry),
+		Sessions:          l.Sessions,
 		Subscriptions:     l.Subscriptions,
 		TopicLevels:       l.TopicLevels,
 		TopicBytes:        l.TopicBytes,

@@ -72,6 +72,7 @@ type Limits struct {
 	QueueTotalBytes       Size        `yaml:"queue_total_bytes" doc:"Bytes waiting for all sessions."`
 	QueuePolicy           QueuePolicy `yaml:"queue_policy" doc:"When a queue is full. refuse: the publisher is refused. drop_oldest: the oldest message goes. expire: messages older than queue_age go, else refuse."`
 	QueueAge              Duration    `yaml:"queue_age" doc:"Age at which queue_policy expire may drop a message."`
+	Sessions              int         `yaml:"sessions" doc:"Sessions, connected or kept. Further client ids are refused."`
 	SessionExpiry         Duration    `yaml:"session_expiry" doc:"Longest life of a session without its client. 3.1.1 clients with clean session off get this."`
 	Subscriptions         int         `yaml:"subscriptions" doc:"Subscriptions of one session."`
 	TopicLevels           int         `yaml:"topic_levels" doc:"Levels of a topic or filter."`
@@ -129,6 +130,7 @@ func Default() Config {
 			QueueTotalBytes:       256 * MiB,
 			QueuePolicy:           Refuse,
 			QueueAge:              Duration(24 * time.Hour),
+			Sessions:              20_000,
 			SessionExpiry:         Duration(720 * time.Hour),
 			Subscriptions:         1000,
 			TopicLevels:           32,

@@ -157,6 +157,7 @@ func (l Limits) check(ps *Problems) {
 		{"max_qos", int64(l.MaxQoS), 0, 2},
 		{"retained_messages", int64(l.RetainedMessages), 0, billion},
 		{"queue_messages", int64(l.QueueMessages), 1, billion},
+		{"sessions", int64(l.Sessions), 1, billion},
 		{"subscriptions", int64(l.Subscriptions), 1, billion},
 		{"topic_levels", int64(l.TopicLevels), 1, 65535},
 		{"topic_bytes", int64(l.TopicBytes), 1, 65535},
