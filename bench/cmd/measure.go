@@ -72,7 +72,11 @@ func (b *bench) fullSpeed(ctx context.Context, unit string, get func(loadRun) fl
 }
 
 func (b *bench) large(ctx context.Context) (map[string]measured, error) {
-	m, _, err := b.fullSpeed(ctx, "/s", func(r loadRun) float64 { return r.PerSec }, "-layout", "pairs", "-pubs", "4", "-size", "16384")
+	m, r, err := b.fullSpeed(ctx, "/s", func(r loadRun) float64 { return r.PerSec }, "-layout", "pairs", "-pubs", "4", "-size", "16384")
+	if err == nil {
+		cpu := func(r loadRun) float64 { return r.CPUPerMsg }
+		m.detail += fmt.Sprintf("; CPU each %s : %s µs", number(median(r.of(ours, cpu))), number(median(r.of(theirs, cpu))))
+	}
 	return map[string]measured{"large": m}, err
 }
 
