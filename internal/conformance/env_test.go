@@ -137,29 +137,33 @@ func (e *env) retained(topic, payload string, qos byte) wt.Publish {
 	return m
 }
 
+// sentinel is a new topic that no filter below the prefix matches.
+func (e *env) sentinel() string {
+	e.n++
+	return fmt.Sprintf("%s~%d", e.prefix, e.n)
+}
+
 // nothing proves that nothing which from published before is on its way to to: a message of
 // the same QoS is published behind it and must be the next thing to arrive.
 func (e *env) nothing(from, to *wt.Conn, qos byte) {
 	e.Helper()
-	e.n++
-	topic := fmt.Sprintf("~/%d", e.n)
-	to.Subscribe(e.sub(topic, 2))
-	from.Publish(e.msg(topic, "sentinel", qos))
-	to.Receive(e.topic(topic), "sentinel")
+	end := e.sentinel()
+	to.Subscribe(wt.Filter{Name: end, Opts: 2})
+	from.Publish(wt.Publish{Topic: end, Payload: "sentinel", QoS: qos})
+	to.Receive(end, "sentinel")
 }
 
 // noReplay subscribes and proves that no retained message follows: that of a sentinel, which
 // is asked for next, must be the next thing to arrive. pub must not be sub.
 func (e *env) noReplay(pub, sub *wt.Conn, filters ...wt.Filter) {
 	e.Helper()
-	e.n++
-	topic := fmt.Sprintf("~/%d", e.n)
-	pub.Publish(e.retained(topic, "sentinel", 1))
+	end := e.sentinel()
+	pub.Publish(wt.Publish{Topic: end, Payload: "sentinel", QoS: 1, Retain: true})
 	sub.Subscribe(filters...)
-	sub.Subscribe(e.sub(topic, 1))
-	sub.Receive(e.topic(topic), "sentinel")
-	sub.Unsubscribe(e.topic(topic))
-	pub.Publish(e.retained(topic, "", 1))
+	sub.Subscribe(wt.Filter{Name: end, Opts: 1})
+	sub.Receive(end, "sentinel")
+	sub.Unsubscribe(end)
+	pub.Publish(wt.Publish{Topic: end, QoS: 1, Retain: true})
 }
 
 // closes sends bytes on a new session and proves that the server ends it; the answer is the

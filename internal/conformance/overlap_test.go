@@ -22,7 +22,7 @@ func overlapChecks() []check {
 // copies publishes a message and collects what arrives of it, up to a sentinel behind it.
 func (e *env) copies(from, to *wt.Conn, m wt.Publish) []wt.Packet {
 	e.Helper()
-	end := wt.Filter{Name: e.prefix + "~", Opts: 2}
+	end := wt.Filter{Name: e.sentinel(), Opts: 2}
 	to.Subscribe(end)
 	from.Publish(m)
 	from.Publish(wt.Publish{Topic: end.Name, Payload: "end", QoS: m.QoS})

@@ -55,10 +55,9 @@ func retainReplaced(e *env) {
 // replay subscribes and collects retained messages up to that of a sentinel.
 func (e *env) replay(sub, pub *wt.Conn, filters ...wt.Filter) map[string]string {
 	e.Helper()
-	e.n++
-	sentinel := fmt.Sprintf("~/%d", e.n)
-	pub.Publish(e.retained(sentinel, "sentinel", 1))
-	sub.Send(wt.Subscribe(e.version, sub.NextID(), nil, filters...), wt.Subscribe(e.version, sub.NextID(), nil, e.sub(sentinel, 1)))
+	end := e.sentinel()
+	pub.Publish(wt.Publish{Topic: end, Payload: "sentinel", QoS: 1, Retain: true})
+	sub.Send(wt.Subscribe(e.version, sub.NextID(), nil, filters...), wt.Subscribe(e.version, sub.NextID(), nil, wt.Filter{Name: end, Opts: 1}))
 	got := map[string]string{}
 	for {
 		p := sub.Next()
@@ -67,14 +66,14 @@ func (e *env) replay(sub, pub *wt.Conn, filters ...wt.Filter) map[string]string 
 		}
 		require.Equal(e, wt.PUBLISH, p.Type, "%s", p)
 		sub.Acknowledge(p)
-		if p.Topic == e.topic(sentinel) {
+		if p.Topic == end {
 			break
 		}
 		assert.True(e, p.Retain, "%s", p)
 		got[p.Topic[len(e.prefix)+1:]] += p.Payload
 	}
-	sub.Unsubscribe(e.topic(sentinel))
-	pub.Publish(e.retained(sentinel, "", 1))
+	sub.Unsubscribe(end)
+	pub.Publish(wt.Publish{Topic: end, QoS: 1, Retain: true})
 	return got
 }
 

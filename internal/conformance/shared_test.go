@@ -42,7 +42,7 @@ func oneMember(e *env) {
 		want = append(want, fmt.Sprint(i))
 		pub.Publish(e.msg("t/x", fmt.Sprint(i), 1))
 	}
-	end := wt.Filter{Name: e.prefix + "~", Opts: 1}
+	end := wt.Filter{Name: e.sentinel(), Opts: 1}
 	for i, m := range members {
 		m.Send(wt.Subscribe(e.version, 900, nil, end))
 		for done := false; !done; {

@@ -63,16 +63,17 @@ func wildcards(e *env) {
 	}
 	pub := e.connect("pub")
 	var n int
+	end := e.sentinel()
 	subs := map[string]*wt.Conn{}
 	for filter := range want {
 		n++
 		subs[filter] = e.connect(fmt.Sprintf("sub%d", n))
-		subs[filter].Subscribe(e.sub(filter, 1), wt.Filter{Name: e.prefix + "~", Opts: 1})
+		subs[filter].Subscribe(e.sub(filter, 1), wt.Filter{Name: end, Opts: 1})
 	}
 	for _, topic := range topics {
 		pub.Publish(e.msg(topic, topic, 1))
 	}
-	pub.Publish(wt.Publish{Topic: e.prefix + "~", QoS: 1})
+	pub.Publish(wt.Publish{Topic: end, QoS: 1})
 	for filter, list := range want {
 		sub := subs[filter]
 		sub.Name = filter
@@ -81,7 +82,7 @@ func wildcards(e *env) {
 				sub.Receive(e.topic(topic), topic)
 			}
 		}
-		sub.Receive(e.prefix+"~", "")
+		sub.Receive(end, "")
 	}
 }
 
