@@ -50,8 +50,9 @@ race: ## Tests of all packages under the race detector
 		echo "NO C COMPILER: without the race detector"; $(GO) test -timeout 10m $$packages; \
 	fi
 
+# One package after the other: they measure latencies.
 process: interop-setup ## Tests that start the real binary: end to end, crash, other clients
-	TARSD_CRASH_KILLS=$(KILLS) $(GO) test -timeout 14m $$($(GO) list ./... | grep -E '$(PROCESS)')
+	TARSD_CRASH_KILLS=$(KILLS) $(GO) test -p 1 -timeout 14m $$($(GO) list ./... | grep -E '$(PROCESS)')
 
 interop-setup: ## Clients of other makers for the tests, from PyPI and npm into a cache
 	@if [ -f internal/interop/setup.sh ]; then sh internal/interop/setup.sh; fi
