@@ -144,7 +144,14 @@ func (e *Engine) storeBad() bool {
 	now := time.Now().UnixMilli()
 	if at := e.checked.Load(); now-at >= 200 || now < at {
 		e.checked.Store(now)
-		e.degraded.Store(e.store.State().Degraded)
+		st := e.store.State()
+		if was := e.degraded.Swap(st.Degraded); was != st.Degraded {
+			ev := Event{Kind: "storage", Reason: "takes writes again"}
+			if st.Degraded {
+				ev.Reason = st.Reason
+			}
+			e.event(ev)
+		}
 	}
 	return e.degraded.Load()
 }

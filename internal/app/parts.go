@@ -264,7 +264,7 @@ func (a *App) storageFigures() observe.Storage {
 	s := a.db.State()
 	return observe.Storage{
 		Degraded: s.Degraded, Commits: s.Commits, Records: s.Records, Pending: s.Pending,
-		LastCommit: s.LastCommit, FileBytes: s.FileBytes,
+		LastCommit: s.LastCommit, FileBytes: s.FileBytes, Failures: s.Failures,
 	}
 }
 
