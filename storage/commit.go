@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // retryDelay is how long the committer waits after a commit that failed.
@@ -419,7 +420,7 @@ func (d *DB) fill(tx *bbolt.Tx, l *ledger, b *batch) error {
 		}
 		bucket := tx.Bucket([]byte(buckets[i].name))
 		if bucket == nil {
-			return fmt.Errorf("bucket %s: %w", buckets[i].name, bbolt.ErrBucketNotFound)
+			return fmt.Errorf("bucket %s: %w", buckets[i].name, bolterrors.ErrBucketNotFound)
 		}
 		bucket.FillPercent = buckets[i].fill
 		cursor := bucket.Cursor() // seeks from the root each time: changes in between are no matter

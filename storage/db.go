@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // DB is the open file. It owns two goroutines, the committer and the notifier, which end in Close.
@@ -233,11 +234,11 @@ func (d *DB) view(b Bucket, f func(bucket *bbolt.Bucket) error) (err error) {
 	err = d.file.View(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(name)
 		if bucket == nil {
-			return fmt.Errorf("bucket %s: %w", b, bbolt.ErrBucketNotFound)
+			return fmt.Errorf("bucket %s: %w", b, bolterrors.ErrBucketNotFound)
 		}
 		return f(bucket)
 	})
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return ErrClosed
 	}
 	return err
@@ -277,7 +278,7 @@ func (d *DB) copyTo(w io.Writer) (n int64, err error) {
 		n, err = tx.WriteTo(w)
 		return err
 	})
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return n, ErrClosed
 	}
 	if err != nil {
