@@ -77,6 +77,7 @@ type Options struct {
 	Front   Front // the adapter of the library's connection hooks
 	Limits  ConnLimits
 	Refused func(info Info, reason string) // called for connections that the caps refuse; may be nil
+	Grown   func()                         // called when many connections have come, and no more do; may be nil
 	Log     zerolog.Logger
 }
 
@@ -94,6 +95,9 @@ type Broker struct {
 
 	mu      sync.Mutex
 	conns   map[*Conn]struct{}
+	grown   func()
+	settled int         // connections at the last call of grown
+	quiet   *time.Timer // until the next one
 	closing bool
 	wg      sync.WaitGroup // connections, writers and lingering closes
 }
@@ -108,7 +112,7 @@ func New(o Options) (*Broker, error) {
 	caps.ReceiveMaximum = 0 // the adapter writes the CONNACK's properties
 	srv := mqtt.New(&mqtt.Options{
 		Capabilities:             caps,
-		Logger:                   newLogger(dropPackets{zerolog.NewSlogHandler(o.Log.With().Str("part", "mochi").Logger())}),
+		Logger:                   newLogger(dropPackets{zerolog.NewSlogHandler(o.Log.With().Str("library", "mochi").Logger())}),
 		SysTopicResendInterval:   1 << 30,
 		ClientNetReadBufferSize:  64,
 		ClientNetWriteBufferSize: 64,
@@ -118,6 +122,7 @@ func New(o Options) (*Broker, error) {
 		front:   o.Front,
 		limits:  o.Limits.withDefaults(),
 		refused: o.Refused,
+		grown:   o.Grown,
 		log:     o.Log,
 		conns:   map[*Conn]struct{}{},
 	}
@@ -185,7 +190,36 @@ func (b *Broker) add(c *Conn) bool {
 	}
 	b.conns[c] = struct{}{}
 	b.wg.Add(1)
+	b.grow()
 	return true
+}
+
+// What counts as many connections, and how long none may come before they are settled.
+const (
+	growStep  = 250
+	growQuiet = 200 * time.Millisecond
+)
+
+// grow arranges for Options.Grown. mu is held.
+func (b *Broker) grow() {
+	n := len(b.conns)
+	b.settled = min(b.settled, n)
+	if b.grown == nil || n < b.settled+growStep {
+		return
+	}
+	if b.quiet != nil {
+		b.quiet.Reset(growQuiet)
+		return
+	}
+	b.quiet = time.AfterFunc(growQuiet, func() {
+		b.mu.Lock()
+		b.settled = len(b.conns)
+		closing := b.closing
+		b.mu.Unlock()
+		if !closing {
+			b.grown()
+		}
+	})
 }
 
 // spawn runs f on a goroutine that Shutdown waits for.
@@ -204,6 +238,9 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	b.front.Stopping()
 	b.mu.Lock()
 	b.closing = true
+	if b.quiet != nil {
+		b.quiet.Stop()
+	}
 	conns := make([]*Conn, 0, len(b.conns))
 	for c := range b.conns {
 		conns = append(conns, c)

@@ -381,3 +381,28 @@ func TestSeam18ShutdownIsBounded(t *testing.T) {
 	require.GreaterOrEqual(t, len(rest), 3)
 	assert.EqualValues(t, wire.ServerShuttingDown, rest[2])
 }
+
+func TestGrownIsCalledOnceForManyConnections(t *testing.T) {
+	t.Parallel()
+	grown := make(chan struct{}, 8)
+	b, err := New(Options{Front: &seamFront{}, Grown: func() { grown <- struct{}{} }, Log: zerolog.Nop()})
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	var ends []net.Conn
+	for range growStep {
+		client, server := net.Pipe()
+		ends = append(ends, client)
+		wg.Go(func() { b.Serve(server, Info{Listener: "test", Memory: true}) })
+	}
+	<-grown
+	select {
+	case <-grown:
+		t.Error("called again though nothing grew")
+	default:
+	}
+	for _, c := range ends {
+		_ = c.Close()
+	}
+	wg.Wait()
+	assert.Zero(t, b.Connections())
+}

@@ -153,7 +153,7 @@ func (c *checker) tls() {
 		return
 	}
 	if _, err := broker.NewTLS(t.Cert, t.Key, t.ClientCA, t.RequireClientCert); err != nil {
-		c.say(Failure, "tls: %s", err)
+		c.say(Failure, "%s", err)
 		return
 	}
 	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -146,6 +147,9 @@ func (a *App) startBroker(context.Context) error {
 			Connections:    l.Connections,
 			PerAddress:     l.ConnectionsPerAddress,
 		},
+		// The stacks on which a connection was made are twice those on which it waits, and the
+		// runtime takes them back only when it collects.
+		Grown: debug.FreeOSMemory,
 		Refused: func(i broker.Info, reason string) {
 			a.audit.Event(delivery.Event{Time: time.Now(), Kind: "refused", Remote: i.Remote.String(), Listener: i.Listener, Reason: reason})
 		},
@@ -197,7 +201,7 @@ func (a *App) bindListeners(context.Context) error {
 	if t := a.cfg.TLS; t.Cert != "" {
 		var err error
 		if o.TLS, err = broker.NewTLS(t.Cert, t.Key, t.ClientCA, t.RequireClientCert); err != nil {
-			return fmt.Errorf("tls: %w", err)
+			return err
 		}
 	}
 	if a.cfg.ProxyProtocol.Enabled {
