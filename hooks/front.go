@@ -19,7 +19,7 @@ import (
 )
 
 // Front is the library's hook: it answers control packets with what the engine says. The
-// library's own registry, index and retained messages stay empty, see broker-facts in docs.
+// library's own registry, index and retained messages stay empty.
 type Front struct {
 	mqtt.HookBase
 	engine *delivery.Engine

@@ -154,8 +154,8 @@ func (c *courier) toGroup(p *publication, g *group, except *session, r *result) 
 	}
 }
 
-// send encodes p for one connection and appends it to its buffer. t is nil for no subscriber
-// identifiers and the retain flag as it is in p.
+// send encodes p for one connection, as its subscription t wants it, and appends it to the
+// connection's buffer. With many the encoding is shared with other subscribers.
 func (c *courier) send(l *link, p *publication, t *target, qos byte, id uint16, many bool) broker.Outcome {
 	retain := p.retain && t.rap // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
 	c.direct += len(p.payload) + 16
@@ -225,7 +225,8 @@ func (l *link) append(o *wire.OutPublish, limit, share bool) broker.Outcome {
 	return r
 }
 
-// submitTo is how a delivery writes: the sent marker before the entry, see sentRecord.
+// submitEntry hands a queue entry to the store. For one that is sent right away the sent marker
+// goes first, see sentRecord.
 func (e *Engine) submitEntry(s *session, rec *queueRecord, direct bool) {
 	if direct && s.sentRec.raise(rec.seq) {
 		e.store.Submit(storage.Keep, nil, len(rec.m.payload)+96, putWeak(s.sentRec), put(rec))

@@ -104,11 +104,9 @@ func (a *App) startEngine(context.Context) error {
 	o := delivery.Options{
 		Limits: deliveryLimits(a.cfg.Limits),
 		Policy: a.policy,
+		Hooks:  hooks.Chain(limiter),
 		Events: a.audit.Event,
 		Log:    a.log.With().Str("part", "delivery").Logger(),
-	}
-	if limiter.Limits() {
-		o.Hooks = append(o.Hooks, limiter)
 	}
 	if a.cfg.Durability != config.None {
 		o.Store = a.db
