@@ -16,6 +16,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tarsd/tarsd/internal/crash/daemon"
 	wt "github.com/tarsd/tarsd/internal/wire/wiretest"
 )
 
@@ -51,13 +52,11 @@ func newMosquitto(t testing.TB, bin string) target {
 	return m
 }
 
-// freePort asks the system for a port. Mosquitto cannot be given a listener, so somebody else
-// may take it in between.
+// freePort is a port for a Mosquitto, which cannot be given a listener.
 func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := daemon.FreeAddr()
 	require.NoError(t, err)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	_, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
 	return port
 }

@@ -1,0 +1,17 @@
+"""Runs test functions and reports each as one line of JSON, which the Go side reads."""
+
+import json
+import sys
+import traceback
+
+
+def run(tests, *args):
+    for test in tests:
+        result = {"test": test.__name__, "ok": True}
+        try:
+            test(*args)
+        except BaseException:  # a failed assertion, a time-out: all are told
+            result = {"test": test.__name__, "ok": False, "error": traceback.format_exc()}
+        print(json.dumps(result), flush=True)
+    print(json.dumps({"done": len(tests)}), flush=True)
+    sys.stdout.flush()
