@@ -63,6 +63,9 @@ func (c *Conn) linger() {
 	for c.flushingNow() && time.Now().Before(end) {
 		<-tick.C
 	}
+	if c.flushingNow() {
+		return // a peer that reads nothing; CloseWrite of TLS would wait for the writer
+	}
 	half, ok := c.nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return

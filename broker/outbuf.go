@@ -283,6 +283,9 @@ func (c *Conn) flushOnce() bool {
 		}
 	}
 	c.flushing = false
+	if c.closed {
+		c.freeOut()
+	}
 	return c.askMore()
 }
 
@@ -342,6 +345,7 @@ func (c *Conn) writer() {
 		c.mu.Lock()
 		if c.closed {
 			c.flushing = false
+			c.freeOut() // shut left it to the flusher
 			c.mu.Unlock()
 			return
 		}

@@ -406,3 +406,21 @@ func TestGrownIsCalledOnceForManyConnections(t *testing.T) {
 	wg.Wait()
 	assert.Zero(t, b.Connections())
 }
+
+// A writer that finds its connection shut between two writes: what it holds stays counted for ever.
+func TestShutConnectionIsNotCounted(t *testing.T) {
+	t.Parallel()
+	b := &Broker{limits: ConnLimits{}.withDefaults(), conns: map[*Conn]struct{}{}, log: zerolog.Nop()}
+	a, z := net.Pipe()
+	defer func() { _ = z.Close() }()
+	c := newConn(b, a, Info{})
+	c.AppendRaw(make([]byte, 100<<10), noPublish, false)
+	c.mu.Lock()
+	c.flushing = true // flushOnce has spawned the writer, which has not run yet
+	c.mu.Unlock()
+	_ = c.shut() // linger's end, or Shutdown's
+	c.writer()
+	if n := b.buffered.Load(); n != 0 {
+		t.Fatalf("%d bytes stay counted", n)
+	}
+}

@@ -138,14 +138,22 @@ func (e *Engine) claim(l *link, cp *wire.ConnectPacket, a *Admission) (wire.Code
 			e.mu.Unlock()
 			return wire.NotAuthorized, "client id belongs to another user"
 		}
-		if s != nil && s.owner != nil {
+		switch {
+		case s == nil:
+		case s.ending != nil:
+			ending := s.ending
+			e.mu.Unlock()
+			if !waitFor(ending, storeWait) {
+				return wire.ServerBusy, "the session of before has not ended yet"
+			}
+			continue
+		case s.owner != nil:
 			old := s.owner
 			e.mu.Unlock()
 			e.takeOver(old)
 			continue
-		}
-		if s != nil && (cp.CleanStart || s.orphan) { // [MQTT-3.1.2-4]
-			s.owner = l // nobody else may have it meanwhile
+		case cp.CleanStart || s.orphan: // [MQTT-3.1.2-4]
+			s.ending = make(chan struct{})
 			e.mu.Unlock()
 			s.returned()
 			e.end(s, "")
@@ -179,17 +187,24 @@ func (e *Engine) claim(l *link, cp *wire.ConnectPacket, a *Admission) (wire.Code
 func (e *Engine) takeOver(old *link) {
 	e.event(Event{Kind: "takeover", Client: old.peer.ID, User: old.peer.User, Remote: old.peer.Remote, Code: wire.SessionTakenOver})
 	old.conn.Disconnect(wire.SessionTakenOver, "session taken over")
-	wait := time.NewTimer(takeoverWait)
-	defer wait.Stop()
-	select {
-	case <-old.conn.Done():
-	case <-wait.C:
-	}
+	waitFor(old.conn.Done(), takeoverWait)
 	e.release(old) // does nothing if the old reader has done it
 }
 
+// waitFor waits until done is closed, and reports whether it was within the time.
+func waitFor(done <-chan struct{}, most time.Duration) bool {
+	t := time.NewTimer(most)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
 func (e *Engine) newSession(id, user string) *session {
-	s := &session{e: e, id: id, sentRec: &sentRecord{session: id}, q: queue{base: 1}, subs: map[string]*subscription{}}
+	s := &session{e: e, id: id, sentRec: &sentRecord{session: id}, rec: &sessionRecord{id: id}, q: queue{base: 1}, subs: map[string]*subscription{}}
 	s.user.Store(&user)
 	return s
 }
@@ -233,7 +248,13 @@ func (s *session) save(lost int64) {
 		return
 	}
 	s.recorded = true
-	s.e.submit(put(sessionRecord(s.id, *s.user.Load(), s.expiry, lost)))
+	r := s.rec
+	r.user.Store(s.user.Load())
+	r.expiry.Store(s.expiry)
+	r.lost.Store(lost)
+	if !r.pending.Swap(true) {
+		s.e.submit(put(r))
+	}
 }
 
 // recheck drops subscriptions that the policy does not allow any more. s.mu is held.
@@ -302,6 +323,9 @@ func (e *Engine) release(l *link) {
 	s.mu.Unlock()
 	s.handOver(over)
 	if over {
+		e.mu.Lock()
+		s.owner, s.ending = nil, make(chan struct{})
+		e.mu.Unlock()
 		e.end(s, "")
 		return
 	}
@@ -327,7 +351,7 @@ func (s *session) connectionLost() *will {
 	}
 	if s.expiry != neverExpires {
 		left := time.Duration(s.expiry)*time.Second - s.e.now().Sub(s.lost)
-		s.timer = time.AfterFunc(max(left, 0), func() { s.e.endIfUnowned(s, "session_expired") })
+		s.expireIn(left)
 	}
 	w := s.will
 	switch {
@@ -341,6 +365,20 @@ func (s *session) connectionLost() *will {
 	return nil
 }
 
+// expireIn ends the session after a while, unless it had another connection meanwhile. s.mu is
+// held.
+func (s *session) expireIn(left time.Duration) {
+	lost := s.lost
+	s.timer = time.AfterFunc(max(left, 0), func() {
+		s.mu.Lock()
+		due := s.lost.Equal(lost)
+		s.mu.Unlock()
+		if due {
+			s.e.endIfUnowned(s, "session_expired")
+		}
+	})
+}
+
 func (e *Engine) isClosing() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -350,16 +388,17 @@ func (e *Engine) isClosing() bool {
 // endIfUnowned ends a session that has no connection.
 func (e *Engine) endIfUnowned(s *session, reason string) {
 	e.mu.Lock()
-	if s.owner != nil || e.sessions[s.id] != s || e.closing {
+	if s.owner != nil || s.ending != nil || e.sessions[s.id] != s || e.closing {
 		e.mu.Unlock()
 		return
 	}
-	s.owner = &link{} // nobody may have it meanwhile
+	s.ending = make(chan struct{})
 	e.mu.Unlock()
 	e.end(s, reason)
 }
 
-// end ends a session: its will is published, everything of it is deleted. The caller owns it.
+// end ends a session: its will is published, everything of it is deleted. The caller has set
+// s.ending.
 // reason names the drops of what was queued; empty if the client wanted it.
 func (e *Engine) end(s *session, reason string) {
 	s.mu.Lock()
@@ -383,9 +422,8 @@ func (e *Engine) end(s *session, reason string) {
 	}
 	e.submit(ops...)
 	e.mu.Lock()
-	if e.sessions[s.id] == s {
-		delete(e.sessions, s.id)
-	}
+	delete(e.sessions, s.id)
+	close(s.ending)
 	e.mu.Unlock()
 	if reason != "" {
 		e.event(Event{Kind: "session_end", Client: s.id, User: *s.user.Load(), Reason: reason})
@@ -412,9 +450,9 @@ func (s *session) deletions() []storage.Op {
 				ops = append(ops, del(inboundRecord(s.id, id)))
 			}
 		}
-		ops = append(ops, del(sessionRecord(s.id, "", 0, 0)), del(s.sentRec))
+		ops = append(ops, del(s.rec), del(s.sentRec))
 	}
-	if s.will != nil && !s.e.isClosing() {
+	if s.will != nil && s.will.stored && !s.e.isClosing() {
 		ops = append(ops, del(willKeyRecord(s.id)))
 	}
 	return ops

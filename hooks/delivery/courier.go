@@ -62,6 +62,7 @@ type encoded struct {
 const (
 	encodeFrom = 3       // subscribers from which a message is encoded once and copied
 	flushBytes = 1 << 20 // bytes delivered
+	groupTries = 8       // members of a shared subscription that are asked when queues are full
 )
 
 // result tells what became of a delivery.
@@ -133,15 +134,12 @@ func (c *courier) toTarget(p *publication, t *target, g *group, many bool, r *re
 // toGroup gives p to one member of a shared subscription. [MQTT-4.8.2-4]
 func (c *courier) toGroup(p *publication, g *group, except *session, r *result) {
 	tried := r.refused
-	for range 8 { // members whose queue is full are passed over, within reason
+	for range groupTries {
 		s := g.pick(except, p.qos)
 		if s == nil {
 			return
 		}
-		t := target{session: s.session, qos: s.qos, rap: s.rap}
-		if s.subID > 0 {
-			t.subIDs = []uint32{s.subID}
-		}
+		t := s.target()
 		var one result
 		c.toTarget(p, &t, g, false, &one)
 		r.taken += one.taken

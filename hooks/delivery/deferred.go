@@ -13,7 +13,9 @@ type deferred struct {
 	p     publication // kept
 	match *match
 	held  []heldItem
-	old   *message // retained message that it replaced
+	// Members of shared subscriptions with QoS 0, which get it without a queue.
+	unqueued []target
+	old      *message // retained message that it replaced
 }
 
 // heldItem is a place in a queue that waits for its commit.
@@ -21,6 +23,7 @@ type heldItem struct {
 	s      *session
 	seq    uint64
 	group  *group
+	rec    *queueRecord
 	marked bool // the commit also says that it was sent
 }
 
@@ -50,13 +53,7 @@ func (l *link) acceptDeferred(id uint16, p *publication, m *match) {
 		ops = d.hold(t, nil, &r, ops)
 	}
 	for _, g := range m.groups {
-		if s := g.pick(nil, p.qos); s != nil && s.qos > 0 {
-			t := target{session: s.session, qos: s.qos, rap: s.rap}
-			if s.subID > 0 {
-				t.subIDs = []uint32{s.subID}
-			}
-			ops = d.hold(&t, g, &r, ops)
-		}
+		ops = d.holdGroup(g, &r, ops)
 	}
 	if r.taken == 0 && r.refused > 0 && !p.retain {
 		l.ackRefused(id, wire.QuotaExceeded)
@@ -68,6 +65,7 @@ func (l *link) acceptDeferred(id uint16, p *publication, m *match) {
 	l.remember(id, inboundPending)
 	l.deferred.Add(1)
 	l.stored.Add(1)
+	defer d.buryGhosts()
 	size := len(p.payload) + 128
 	if !p.retain || p.topic[0] == '$' {
 		e.store.Submit(storage.Discard, d, size, ops...)
@@ -77,8 +75,11 @@ func (l *link) acceptDeferred(id uint16, p *publication, m *match) {
 	if !clearing {
 		now = msg
 	}
-	e.ret.set(p.topic, now, func(old *message) {
+	e.ret.set(p.topic, now, func(n *retainedNode, old *message) {
 		d.old = old
+		if n != nil {
+			n.latest = nil // a later message of QoS 0 comes behind this one in the file
+		}
 		if clearing {
 			if old != nil {
 				ops = append(ops, del(retainedRecord{old}))
@@ -99,6 +100,40 @@ func (l *link) ackRefused(id uint16, code wire.Code) {
 	l.ack(wire.TypePubrec, id, code)
 }
 
+// buryGhosts deletes the records of sessions that ended between hold and the submission: theirs
+// were deleted before these were put.
+func (d *deferred) buryGhosts() {
+	for _, h := range d.held {
+		h.s.mu.Lock()
+		if h.s.gone && h.rec != nil {
+			d.l.e.submit(del(h.rec), del(h.s.sentRec))
+		}
+		h.s.mu.Unlock()
+	}
+}
+
+// holdGroup holds the message for one member of a shared subscription. Members whose queue is
+// full are passed over, as in courier.toGroup.
+func (d *deferred) holdGroup(g *group, r *result, ops []storage.Op) []storage.Op {
+	for range groupTries {
+		s := g.pick(nil, d.p.qos)
+		if s == nil {
+			return ops
+		}
+		t := s.target()
+		if s.qos == 0 { // it gets the message when that is committed
+			d.unqueued = append(d.unqueued, t)
+			r.taken++
+			return ops
+		}
+		refused := r.refused
+		if ops = d.hold(&t, g, r, ops); r.refused == refused {
+			return ops
+		}
+	}
+	return ops
+}
+
 // hold queues the message for one session, to be sent when it is committed.
 func (d *deferred) hold(t *target, g *group, r *result, ops []storage.Op) []storage.Op {
 	seq := t.session.take(&d.l.courier, &d.p, t, g, min(d.p.qos, t.qos), held, false, r)
@@ -107,9 +142,11 @@ func (d *deferred) hold(t *target, g *group, r *result, ops []storage.Op) []stor
 	}
 	s := t.session
 	h := heldItem{s: s, seq: seq, group: g}
+	var rec *queueRecord
 	s.mu.Lock()
 	if it := s.bySeq(seq); it != nil && it.rec != nil {
-		ops = append(ops, put(it.rec))
+		rec = it.rec
+		ops = append(ops, put(rec))
 		// It will be sent right after this commit, as far as one can see: one commit for both.
 		if l := s.link.Load(); l != nil && s.q.n-s.q.sent+s.q.inflight <= l.window {
 			h.marked = true
@@ -118,6 +155,7 @@ func (d *deferred) hold(t *target, g *group, r *result, ops []storage.Op) []stor
 		}
 	}
 	s.mu.Unlock()
+	h.rec = rec
 	d.held = append(d.held, h)
 	return ops
 }
@@ -142,6 +180,9 @@ func (d *deferred) Committed(err error) {
 		l.stored.Add(-1)
 	}()
 	for _, h := range d.held {
+		if h.marked && err != nil { // the marker was in what the disk did not take
+			h.s.sentRec.pending.Store(false)
+		}
 		if there := h.s.commit(h, err == nil); !there && err == nil && h.group != nil {
 			var r result // the member has left meanwhile
 			e.notified.toGroup(&d.p, h.group, h.s, &r)
@@ -151,11 +192,18 @@ func (d *deferred) Committed(err error) {
 		d.withdraw()
 		return
 	}
+	if d.p.retain {
+		e.ret.settled()
+	}
 	for i := range d.match.targets {
 		if t := &d.match.targets[i]; t.qos == 0 && !(t.noLocal && t.session == l.s) {
 			var r result
 			e.notified.toTarget(&d.p, t, nil, false, &r)
 		}
+	}
+	for i := range d.unqueued {
+		var r result
+		e.notified.toTarget(&d.p, &d.unqueued[i], nil, false, &r)
 	}
 	state := inboundMemory
 	if l.s.persistent.Load() {
@@ -174,11 +222,13 @@ func (d *deferred) Committed(err error) {
 func (d *deferred) withdraw() {
 	l, e := d.l, d.l.e
 	if d.p.retain {
-		e.ret.restore(d.p.topic, d.p.kept, d.old, len(d.p.payload) == 0)
+		m := d.p.kept
+		if len(d.p.payload) == 0 {
+			m = nil
+		}
+		e.ret.restore(d.p.topic, m, d.old)
 	}
-	l.s.mu.Lock()
-	delete(l.s.inbound, d.id)
-	l.s.mu.Unlock()
+	l.forgetID(d.id)
 	e.counts.refuse(l.peer, d.p.topic, "storage", errStore.Code)
 	l.refuseStored()
 	l.done(wire.TypePubrec, errStore.Code)
@@ -225,6 +275,9 @@ type postponed struct {
 
 func (l *link) postpone(id uint16, p *publication, t *topicEntry) {
 	p.keep()
+	if p.qos == 2 {
+		l.remember(id, inboundPending)
+	}
 	l.deferred.Add(1)
 	l.stored.Add(1)
 	l.e.store.Submit(storage.Discard, &postponed{l: l, id: id, p: *p, hash: t.hash, gen: t.gen, m: t.match}, len(p.payload)+128)
@@ -259,6 +312,7 @@ func (l *link) refusePostponed(d *postponed) {
 	typ := wire.TypePuback
 	if d.p.qos == 2 {
 		typ = wire.TypePubrec
+		l.forgetID(d.id)
 	}
 	l.done(typ, errStore.Code)
 	if l.version >= wire.V5 {

@@ -191,7 +191,7 @@ func (e *Engine) publishKept(c *courier, m *message, from *session) (stored bool
 func (e *Engine) retain(p *publication) (ok, stored bool) {
 	disk := e.store != nil && p.topic[0] != '$'
 	if len(p.payload) == 0 { // [MQTT-3.3.1-6]
-		e.ret.set(p.topic, nil, func(old *message) {
+		e.ret.set(p.topic, nil, func(_ *retainedNode, old *message) {
 			if disk && old != nil {
 				op := del(retainedRecord{old})
 				op.Weak = p.qos == 0
@@ -205,15 +205,29 @@ func (e *Engine) retain(p *publication) (ok, stored bool) {
 	if !e.ret.room(p.topic, m.size(), e.lim.RetainedMessages, e.lim.RetainedBytes) {
 		return false, false
 	}
-	e.ret.set(p.topic, m, func(*message) {
+	e.ret.set(p.topic, m, func(n *retainedNode, _ *message) {
 		if disk {
-			op := put(retainedRecord{m})
-			op.Weak = p.qos == 0
-			e.submit(op)
+			e.storeRetained(n, m)
 			stored = true
 		}
 	})
 	return true, stored
+}
+
+// storeRetained submits the record of a retained message. The index is locked.
+func (e *Engine) storeRetained(n *retainedNode, m *message) {
+	if m.qos > 0 {
+		n.latest = nil // a later one of QoS 0 comes behind this in the file
+		e.store.Submit(storage.Keep, nil, len(m.payload)+96, put(retainedRecord{m}))
+		return
+	}
+	if n.latest == nil {
+		n.latest = &latestRecord{topic: m.topic}
+	}
+	n.latest.m.Store(m)
+	if !n.latest.pending.Swap(true) {
+		e.store.Submit(storage.Keep, nil, len(m.payload)+96, putWeak(n.latest))
+	}
 }
 
 // Kick disconnects the clients that match with code and reason, and returns how many. With

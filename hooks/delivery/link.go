@@ -67,11 +67,15 @@ var (
 	errQoS            = &wire.Error{Code: wire.QoSNotSupported, Reason: "QoS not supported"}                                     // [MQTT-3.2.2-11]
 	errRetain         = &wire.Error{Code: wire.RetainNotSupported, Reason: "retain not supported"}                               // [MQTT-3.2.2-14]
 	errTopicLimit     = &wire.Error{Code: wire.TopicNameInvalid, Reason: "topic longer or deeper than allowed"}
+	errTakenOver      = &wire.Error{Code: wire.SessionTakenOver, Reason: "session taken over"}
 	errStore          = &wire.Error{Code: wire.QuotaExceeded, Reason: "storage does not take messages"}
 )
 
 // Receive implements broker.Receiver.
 func (l *link) Receive(f []byte, header int) error {
+	if l.ended.Load() { // taken over while it waited for the disk: the session is another's
+		return errTakenOver
+	}
 	typ := f[0] >> 4
 	if typ == wire.TypePublish {
 		if err := l.in.Parse(f, header, l.version); err != nil {
@@ -264,7 +268,8 @@ func (a *storedAck) Committed(err error) {
 		code = wire.QuotaExceeded
 	}
 	l.done(a.typ, code)
-	if code < wire.UnspecifiedError || l.version >= wire.V5 {
+	// MQTT 3.1.1 has no refusal of a message; what ends an exchange is sent without its code.
+	if code < wire.UnspecifiedError || l.version >= wire.V5 || a.mode() == storage.Keep {
 		l.conn.AppendAck(a.typ, a.id, code)
 		l.e.notified.touch(l.conn)
 	}

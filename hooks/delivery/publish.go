@@ -95,7 +95,7 @@ func (l *link) refuse(p *wire.PublishPacket, code wire.Code) {
 	typ := wire.TypePuback
 	if p.QoS == 2 {
 		typ = wire.TypePubrec
-		if l.version < wire.V5 {
+		if l.version < wire.V5 || code < wire.UnspecifiedError {
 			l.remember(p.ID, inboundMemory)
 		}
 	}
@@ -114,6 +114,13 @@ func (l *link) remember(id uint16, state inboundState) {
 		s.inbound = map[uint16]inboundState{}
 	}
 	s.inbound[id] = state
+}
+
+// forgetID frees the packet id of a QoS 2 message that was not accepted.
+func (l *link) forgetID(id uint16) {
+	l.s.mu.Lock()
+	delete(l.s.inbound, id)
+	l.s.mu.Unlock()
 }
 
 // inspect runs the hooks. It reports whether p goes on; if not, p is answered.
@@ -234,8 +241,12 @@ func (l *link) finish(c *courier, id uint16, p *publication, m *match) {
 	if l.version < wire.V5 {
 		code = wire.Success
 	}
-	if typ == wire.TypePubrec && code < wire.UnspecifiedError {
-		l.remember(id, inboundMemory)
+	if typ == wire.TypePubrec {
+		if code < wire.UnspecifiedError {
+			l.remember(id, inboundMemory)
+		} else {
+			l.forgetID(id) // a postponed one was remembered
+		}
 	}
 	if stored || (l.stored.Load() > 0 && !(c == l.e.notified && p.qos == 2)) {
 		l.ackStored(typ, id, code)

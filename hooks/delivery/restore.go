@@ -3,20 +3,13 @@ package delivery
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/tarsd/tarsd/storage"
 )
-
-// sessionRecord is what is kept of a session itself. lost is when its connection ended, in Unix
-// ms; 0 while it is connected.
-func sessionRecord(id, user string, expiry uint32, lost int64) *rawRecord {
-	b := binary.BigEndian.AppendUint32([]byte{codecVersion}, expiry)
-	b = binary.BigEndian.AppendUint64(b, uint64(lost))
-	return &rawRecord{bucket: bucketSessions, key: []byte(id), value: appendString(b, user)}
-}
 
 // load reads everything from the store. Records that make no sense are counted and skipped:
 // one of them is not a reason to serve nobody.
@@ -36,8 +29,12 @@ func (e *Engine) load() error {
 	}
 	for _, step := range steps {
 		err := e.store.Range(step.b, nil, func(k, v []byte) error {
-			if step.f(k, v) != nil {
+			err := step.f(k, v)
+			if err != nil {
 				ld.bad[step.b]++
+			}
+			if errors.Is(err, errNoSession) { // of no use to anybody
+				e.submit(del(&rawRecord{bucket: step.b, key: bytes.Clone(k)}))
 			}
 			return nil
 		})
@@ -50,6 +47,25 @@ func (e *Engine) load() error {
 	}
 	ld.finish()
 	return nil
+}
+
+// errNoSession says that the session of a record is not there any more.
+var errNoSession = errors.New("record of no session")
+
+// becomeOrphan takes everything from a session that should have ended with the process but its
+// will. s.mu is held.
+func (s *session) becomeOrphan() {
+	w := s.will
+	s.will = nil
+	ops := s.deletions()
+	s.will, s.orphan, s.recorded = w, true, false
+	for name, sub := range s.subs {
+		s.e.trie.remove(sub)
+		delete(s.subs, name)
+	}
+	s.q, s.cursors, s.inbound = queue{base: 1}, nil, nil
+	s.settle()
+	s.e.submit(ops...)
 }
 
 // loader turns records back into sessions.
@@ -83,7 +99,7 @@ func (ld *loader) of(k []byte) (*session, []byte, error) {
 	}
 	s := ld.e.sessions[id]
 	if s == nil {
-		return nil, nil, fmt.Errorf("session %q: %w", id, errCodec)
+		return nil, nil, errNoSession
 	}
 	return s, rest, nil
 }
@@ -106,8 +122,11 @@ func (ld *loader) sent(k, v []byte) error {
 	d := newDecoder(v)
 	through := d.uint64()
 	s := ld.e.sessions[string(k)]
-	if s == nil || d.err != nil {
-		return errCodec
+	if s == nil {
+		return errNoSession
+	}
+	if d.err != nil {
+		return d.err
 	}
 	s.sentRec.through.Store(through)
 	s.marked, s.marking = through, through
@@ -120,7 +139,10 @@ const maxGap = 4 * maxID
 
 func (ld *loader) queue(k, v []byte) error {
 	s, rest, err := ld.of(k)
-	if err != nil || len(rest) != 8 {
+	if err != nil {
+		return err
+	}
+	if len(rest) != 8 {
 		return errCodec
 	}
 	seq := binary.BigEndian.Uint64(rest)
@@ -175,7 +197,10 @@ func cutGroup(s string) (name, filter string, ok bool) {
 
 func (ld *loader) inbound(k, _ []byte) error {
 	s, rest, err := ld.of(k)
-	if err != nil || len(rest) != 2 {
+	if err != nil {
+		return err
+	}
+	if len(rest) != 2 {
 		return errCodec
 	}
 	if s.inbound == nil {
@@ -242,14 +267,16 @@ func (ld *loader) finish() {
 		}
 		over := s.expiry == 0 && !s.orphan
 		switch {
+		case over && s.will != nil:
+			s.becomeOrphan()
+			over = false
 		case s.orphan || over:
 		case s.expiry != neverExpires:
 			left := time.Duration(s.expiry)*time.Second - e.now().Sub(s.lost)
-			s.timer = time.AfterFunc(max(left, 0), func() { e.endIfUnowned(s, "session_expired") })
+			s.expireIn(left)
 		}
 		s.mu.Unlock()
 		if over {
-			s.will = nil // its record makes an orphan of it at the next start, if need be
 			e.endIfUnowned(s, "session_expired")
 		}
 	}

@@ -13,6 +13,7 @@ type retainedNode struct {
 	name   string
 	parent *retainedNode
 	msg    atomic.Pointer[message]
+	latest *latestRecord // of the messages of QoS 0; nil after any other
 	kids   map[string]*retainedNode
 	order  []*retainedNode // the kids in order of arrival; only appended to until compacted into a new slice
 	dead   int             // removed kids that order still holds
@@ -26,6 +27,7 @@ type retained struct {
 	root    retainedNode
 	count   int
 	bytes   int64
+	undone  map[*message]*message // messages that were taken back, and what they replaced
 	expiry  expiryHeap
 	timer   *time.Timer
 	now     func() time.Time
@@ -68,45 +70,78 @@ func (r *retained) room(topic string, size int64, maxCount int, maxBytes int64) 
 	return old != nil && r.bytes-old.size()+size <= maxBytes
 }
 
-// set stores m, or removes the message of topic if m is nil, and returns what was there.
-// stored runs with the lock held, so that the order on disk is the order in memory.
-func (r *retained) set(topic string, m *message, stored func(old *message)) *message {
+// set stores m, or removes the message of topic if m is nil. stored runs with the lock held, so
+// that the order on disk is the order in memory; it gets the topic's node, nil if there was none
+// to remove, and the message that was there.
+func (r *retained) set(topic string, m *message, stored func(n *retainedNode, old *message)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var old *message
+	n, old := r.replace(topic, m)
+	if stored != nil {
+		stored(n, old)
+	}
+}
+
+// replace is set with mu held.
+func (r *retained) replace(topic string, m *message) (n *retainedNode, old *message) {
 	if m == nil {
-		if n := r.lookup(topic); n != nil {
+		if n = r.lookup(topic); n != nil {
 			if old = n.msg.Swap(nil); old != nil {
 				r.count--
 				r.bytes -= old.size()
 				r.prune(n)
 			}
+			n.latest = nil
 		}
+		return n, old
+	}
+	n = r.insert(m.topic)
+	if old = n.msg.Swap(m); old == nil {
+		r.count++
 	} else {
-		n := r.insert(m.topic)
-		if old = n.msg.Swap(m); old == nil {
-			r.count++
-		} else {
-			r.bytes -= old.size()
-		}
-		r.bytes += m.size()
-		if m.expires != 0 {
-			r.schedule(m)
-		}
+		r.bytes -= old.size()
 	}
-	if stored != nil {
-		stored(old)
+	r.bytes += m.size()
+	if m.expires != 0 {
+		r.schedule(m)
 	}
-	return old
+	return n, old
 }
 
-// restore undoes the set of m, or with clearing the removal of old, if nothing has changed since.
-func (r *retained) restore(topic string, m, old *message, clearing bool) {
-	now := r.get(topic)
-	if (clearing && (now != nil || old == nil)) || (!clearing && now != m) {
-		return
+// restore takes m back, which replaced old: the disk did not take it. m is nil if old was
+// removed. A message that has come since stays, and should it be taken back too, what it
+// replaced is old and not m.
+func (r *retained) restore(topic string, m, old *message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		before, ok := r.undone[old]
+		if !ok {
+			break
+		}
+		delete(r.undone, old)
+		old = before
 	}
-	r.set(topic, old, nil)
+	var now *message
+	if n := r.lookup(topic); n != nil {
+		now = n.msg.Load()
+	}
+	switch {
+	case now == m:
+		r.replace(topic, old)
+	case m != nil:
+		if r.undone == nil {
+			r.undone = map[*message]*message{}
+		}
+		r.undone[m] = old
+	}
+}
+
+// settled forgets what restore remembers: the disk takes messages.
+func (r *retained) settled() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.undone)
 }
 
 // insert finds or makes the node of a topic. mu is held.
@@ -222,6 +257,7 @@ func (r *retained) expire() {
 		if n := r.lookup(m.topic); n != nil && n.msg.CompareAndSwap(m, nil) {
 			r.count--
 			r.bytes -= m.size()
+			n.latest = nil
 			r.prune(n)
 			r.expired(m)
 		}

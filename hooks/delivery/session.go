@@ -22,9 +22,11 @@ type session struct {
 	peer       atomic.Pointer[Peer] // of the last connection
 	user       atomic.Pointer[string]
 	sentRec    *sentRecord
+	rec        *sessionRecord
 
-	owner  *link // whose session it is, from CONNECT to the end of the connection; guarded by Engine.mu
-	orphan bool  // not a session: holds the will of one that did not outlive the process
+	owner  *link         // whose session it is, from CONNECT to the end of the connection; guarded by Engine.mu
+	orphan bool          // not a session: holds the will of one that did not outlive the process
+	ending chan struct{} // not nil: the session is being ended, closed when it is; guarded by Engine.mu
 
 	mu        sync.Mutex
 	expiry    uint32 // seconds after the connection; neverExpires
@@ -74,9 +76,13 @@ func (s *session) take(c *courier, p *publication, t *target, g *group, qos, sta
 		return 0
 	}
 	seq = s.q.next()
-	direct := state == waiting && l != nil && s.q.sent == s.q.n && s.q.inflight < l.window && s.q.n < maxID-1
-	it := item{subIDs: t.subIDs, qos: qos, state: state, retain: p.retain && t.rap, group: g}
 	record := s.e.store != nil && s.persistent.Load() && p.topic[0] != '$'
+	direct := state == waiting && l != nil && s.q.sent == s.q.n && s.q.inflight < l.window && s.q.n < maxID-1
+	// QoS 2 leaves after its commit: a crash before would give its packet id to another message,
+	// which the client would take for a repeat.
+	wait := direct && record && qos == 2
+	direct = direct && !wait
+	it := item{subIDs: t.subIDs, qos: qos, state: state, retain: p.retain && t.rap, group: g}
 	if s.persistent.Load() || !direct || g != nil {
 		it.msg = p.keep()
 	}
@@ -104,6 +110,10 @@ func (s *session) take(c *courier, p *publication, t *target, g *group, qos, sta
 		s.q.trim()
 	}
 	s.settle()
+	if wait {
+		s.pump(l) // which sends it when the store says so
+		c.touch(l.conn)
+	}
 	return seq
 }
 
@@ -167,7 +177,7 @@ func (s *session) room(p *publication) string {
 		}
 	case QueueExpire:
 		old := s.e.now().Add(-lim.QueueAge).UnixMilli()
-		for !fits() && s.dropFirst(func(it *item) bool { return it.msg != nil && it.msg.stored <= old }, "queue_age") {
+		for !fits() && s.q.n-s.q.live < maxID && s.dropFirst(func(it *item) bool { return it.msg != nil && it.msg.stored <= old }, "queue_age") {
 		}
 	}
 	if fits() {
@@ -180,6 +190,9 @@ func (s *session) room(p *publication) string {
 func (s *session) dropFirst(cond func(*item) bool, reason string) bool {
 	for i := s.q.sent; i < s.q.n; i++ {
 		it := s.q.at(i)
+		if it.state == finished && i == s.q.sent {
+			s.q.sent++ // so that the next search begins behind it
+		}
 		if it.state == finished || it.state == released {
 			continue
 		}

@@ -63,10 +63,15 @@ func (s *session) moveItem(c *courier, g *group, h heldItem) {
 		topic: m.topic, payload: m.payload, props: m.props, from: m.from, qos: m.qos, retain: m.retain,
 		expires: m.expires, stored: m.stored, kept: m,
 	}
-	p.expiry, p.hasExpiry, _ = m.left(s.e.now())
 	var r result
-	c.used = 0
-	c.toGroup(&p, g, s, &r)
+	var expired bool
+	if p.expiry, p.hasExpiry, expired = m.left(s.e.now()); expired {
+		s.e.counts.drop(s.id, p.topic, "expired")
+		r.taken++ // by nobody: it only has to leave the queue
+	} else {
+		c.used = 0
+		c.toGroup(&p, g, s, &r)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	it = s.bySeq(h.seq)

@@ -61,6 +61,22 @@ func inboundKey(b []byte, id string, pid uint16) []byte {
 	return binary.BigEndian.AppendUint16(sessionKey(b, id), pid)
 }
 
+// latestRecord is the last QoS 0 retained message of a topic. However often it is set, one
+// record waits to be written, and it holds the message of when that is done.
+type latestRecord struct {
+	topic   string
+	m       atomic.Pointer[message]
+	pending atomic.Bool
+}
+
+func (r *latestRecord) Bucket() storage.Bucket    { return bucketRetained }
+func (r *latestRecord) AppendKey(b []byte) []byte { return append(b, r.topic...) }
+func (r *latestRecord) Slot() *storage.Slot       { return nil }
+func (r *latestRecord) AppendValue(b []byte) []byte {
+	r.pending.Store(false) // before the read, see sentRecord
+	return appendMessage(append(b, codecVersion), r.m.Load())
+}
+
 // queueRecord is one entry of a session's queue. released is set once, before the record is
 // submitted a second time.
 type queueRecord struct {
@@ -104,6 +120,26 @@ func (r *rawRecord) Bucket() storage.Bucket      { return r.bucket }
 func (r *rawRecord) AppendKey(b []byte) []byte   { return append(b, r.key...) }
 func (r *rawRecord) AppendValue(b []byte) []byte { return append(b, r.value...) }
 func (r *rawRecord) Slot() *storage.Slot         { return nil }
+
+// sessionRecord is what is kept of a session itself. lost is when its connection ended, in Unix
+// ms; 0 while it is connected. Like sentRecord it is written as it is when its batch is.
+type sessionRecord struct {
+	id      string
+	user    atomic.Pointer[string]
+	expiry  atomic.Uint32
+	lost    atomic.Int64
+	pending atomic.Bool
+}
+
+func (r *sessionRecord) Bucket() storage.Bucket    { return bucketSessions }
+func (r *sessionRecord) AppendKey(b []byte) []byte { return append(b, r.id...) }
+func (r *sessionRecord) Slot() *storage.Slot       { return nil }
+func (r *sessionRecord) AppendValue(b []byte) []byte {
+	r.pending.Store(false) // before the reads: a later change submits it again
+	b = binary.BigEndian.AppendUint32(append(b, codecVersion), r.expiry.Load())
+	b = binary.BigEndian.AppendUint64(b, uint64(r.lost.Load()))
+	return appendString(b, *r.user.Load())
+}
 
 // sentRecord remembers up to which sequence number a session's deliveries were sent, so that
 // DUP tells the truth after a restart. The value is read when the batch is written: one

@@ -22,6 +22,15 @@ type subscription struct {
 	replay  bool // its retained messages were not all sent yet
 }
 
+// target is the subscription alone as something that a message goes to.
+func (s *subscription) target() target {
+	t := target{session: s.session, qos: s.qos, noLocal: s.noLocal, rap: s.rap}
+	if s.subID > 0 {
+		t.subIDs = []uint32{s.subID}
+	}
+	return t
+}
+
 // target is one session that a topic goes to. Overlapping subscriptions of a session are one
 // target with the largest QoS and all identifiers.
 type target struct {
@@ -278,11 +287,7 @@ func (c *collector) subscriber(s *subscription) {
 	c.m.durable = c.m.durable || (s.qos > 0 && s.session.persistent.Load())
 	i, ok := c.position(s.session)
 	if !ok {
-		t := target{session: s.session, qos: s.qos, noLocal: s.noLocal, rap: s.rap}
-		if s.subID > 0 {
-			t.subIDs = []uint32{s.subID}
-		}
-		c.m.targets = append(c.m.targets, t)
+		c.m.targets = append(c.m.targets, s.target())
 		if c.index != nil {
 			c.index[s.session] = i
 		}

@@ -19,6 +19,7 @@ type will struct {
 	has      bool     // a message expiry was given
 	client   string
 	restored bool // of the run before
+	stored   bool // there is a record of it
 	timer    *time.Timer
 }
 
@@ -30,7 +31,8 @@ func (s *session) setWill(w *wire.WillPacket, l *link) {
 		},
 		delay: w.Delay, expiry: w.Expiry, has: w.HasExpiry, client: s.id,
 	}
-	if s.e.store != nil {
+	if s.e.store != nil && !s.e.storeBad() { // else it is a promise for the life of this process
+		s.will.stored = true
 		s.e.submit(put(willRecord(s.id, *s.user.Load(), s.will)))
 	}
 }
@@ -43,8 +45,10 @@ func (s *session) forgetWill() {
 	if s.will.timer != nil {
 		s.will.timer.Stop()
 	}
+	if s.will.stored {
+		s.e.submit(del(willKeyRecord(s.id)))
+	}
 	s.will = nil
-	s.e.submit(del(willKeyRecord(s.id)))
 }
 
 // returned is called when a client is back: what a restart of the broker interrupted was not
@@ -90,7 +94,9 @@ func (e *Engine) publishWill(w *will) {
 	}
 	e.publishKept(c, &m, nil)
 	c.flush()
-	e.submit(del(willKeyRecord(w.client)))
+	if w.stored {
+		e.submit(del(willKeyRecord(w.client)))
+	}
 	e.event(Event{Kind: "will", Client: w.client, Topic: m.topic})
 }
 
@@ -108,7 +114,7 @@ func willRecord(id, user string, w *will) *rawRecord {
 
 func decodeWill(id string, v []byte) (w *will, user string, err error) {
 	d := newDecoder(v)
-	w = &will{client: id, restored: true, has: d.byte() == 1}
+	w = &will{client: id, restored: true, stored: true, has: d.byte() == 1}
 	w.delay, w.expiry = d.uint32(), d.uint32()
 	user = d.string()
 	w.m = d.message()
