@@ -18,7 +18,9 @@ func (e *Engine) Subscribe(a Admission, p *wire.SubscribePacket) []byte {
 	taken := 0
 	for i := range p.Filters {
 		code := wire.QuotaExceeded
-		if !keep || !e.storeBad() {
+		if l.ended.Load() {
+			code = wire.UnspecifiedError // taken over: the session is another connection's
+		} else if !keep || !e.storeBad() {
 			code = l.subscribe(&p.Filters[i], p.SubID)
 		}
 		codes[i] = byte(code)
@@ -142,6 +144,10 @@ func (e *Engine) Unsubscribe(a Admission, p *wire.UnsubscribePacket) []byte {
 	var groups []*group
 	s.mu.Lock()
 	for i, name := range p.Filters {
+		if l.ended.Load() {
+			codes[i] = byte(wire.UnspecifiedError)
+			continue
+		}
 		sub := s.subs[name]
 		if sub == nil {
 			codes[i] = byte(wire.NoSubscriptionExisted)
