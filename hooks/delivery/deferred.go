@@ -63,7 +63,7 @@ func (l *link) acceptDeferred(id uint16, p *publication, m *match) {
 		ops = append(ops, put(inboundRecord(l.peer.ID, id)))
 	}
 	l.remember(id, inboundPending)
-	l.deferred.Add(1)
+	l.s.deferred.Add(1)
 	l.stored.Add(1)
 	defer d.buryGhosts()
 	size := len(p.payload) + 128
@@ -176,7 +176,7 @@ func (s *session) bySeq(seq uint64) *item {
 func (d *deferred) Committed(err error) {
 	l, e := d.l, d.l.e
 	defer func() {
-		l.deferred.Add(-1)
+		l.s.deferred.Add(-1)
 		l.stored.Add(-1)
 	}()
 	for _, h := range d.held {
@@ -261,62 +261,4 @@ func (s *session) commit(h heldItem, ok bool) bool {
 		s.e.notified.touch(l.conn)
 	}
 	return true
-}
-
-// postponed is a message of a connection that has deferred ones: it follows them.
-type postponed struct {
-	l    *link
-	id   uint16
-	p    publication
-	hash uint32
-	gen  uint64
-	m    *match
-}
-
-func (l *link) postpone(id uint16, p *publication, t *topicEntry) {
-	p.keep()
-	if p.qos == 2 {
-		l.remember(id, inboundPending)
-	}
-	l.deferred.Add(1)
-	l.stored.Add(1)
-	l.e.store.Submit(storage.Discard, &postponed{l: l, id: id, p: *p, hash: t.hash, gen: t.gen, m: t.match}, len(p.payload)+128)
-}
-
-// Committed implements storage.Done.
-func (d *postponed) Committed(err error) {
-	l := d.l
-	m := d.m
-	defer func() {
-		l.deferred.Add(-1)
-		l.stored.Add(-1)
-	}()
-	if err != nil {
-		l.refusePostponed(d)
-		return
-	}
-	if l.e.trie.generation(d.hash) != d.gen {
-		m = l.e.trie.match(d.p.topic)
-	}
-	// What finish submits is acknowledged behind this one, so it counts as stored until then.
-	l.finish(l.e.notified, d.id, &d.p, m)
-}
-
-// refusePostponed answers a message that came behind one which the disk did not take.
-func (l *link) refusePostponed(d *postponed) {
-	l.e.counts.refuse(l.peer, d.p.topic, "storage", errStore.Code)
-	if d.p.qos == 0 {
-		return
-	}
-	l.refuseStored()
-	typ := wire.TypePuback
-	if d.p.qos == 2 {
-		typ = wire.TypePubrec
-		l.forgetID(d.id)
-	}
-	l.done(typ, errStore.Code)
-	if l.version >= wire.V5 {
-		l.conn.AppendAck(typ, d.id, errStore.Code)
-		l.e.notified.touch(l.conn)
-	}
 }

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -182,13 +183,18 @@ func pass(c *wt.Conn, d time.Duration) {
 	}
 }
 
-func (x *gated) dial(t *testing.T, version byte, o wt.Connect) (*wt.Conn, wt.Packet) {
+func (x *gated) pipe(t *testing.T) net.Conn {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	nc, err := x.m.Dial(ctx)
 	require.NoError(t, err)
-	c := wt.New(t, nc, version)
+	return nc
+}
+
+func (x *gated) dial(t *testing.T, version byte, o wt.Connect) (*wt.Conn, wt.Packet) {
+	t.Helper()
+	c := wt.New(t, x.pipe(t), version)
 	c.Timeout = 2 * time.Second
 	c.Name = o.ClientID
 	return c, c.Connect(o)

@@ -39,12 +39,11 @@ type link struct {
 	published  uint64          // PUBLISH packets since the last flush
 	payload    uint64          // bytes of their payloads
 
-	pubIn    atomic.Uint64
-	unacked  atomic.Int32 // inbound QoS 1 and 2 messages that count against Receive Maximum
-	stored   atomic.Int32 // acknowledgements that wait for the store
-	deferred atomic.Int32 // messages that are delivered after their commit
-	started  atomic.Bool
-	ended    atomic.Bool
+	pubIn   atomic.Uint64
+	unacked atomic.Int32 // inbound QoS 1 and 2 messages that count against Receive Maximum
+	stored  atomic.Int32 // acknowledgements that wait for the store
+	started atomic.Bool
+	ended   atomic.Bool
 }
 
 // topicEntry is what a connection knows of a topic that it publishes to.
@@ -200,11 +199,7 @@ func levels(topic string) int {
 // acknowledgements keep the order of what they acknowledge. [MQTT-4.6.0-2] .. [MQTT-4.6.0-4]
 func (l *link) ack(typ byte, id uint16, code wire.Code) {
 	if l.stored.Load() > 0 {
-		l.stored.Add(1)
-		a := &storedAck{l: l, typ: typ, id: id, code: code}
-		// A message that was postponed submits its PUBACK when its turn comes.
-		a.again = typ == wire.TypePuback && l.deferred.Load() > 0
-		l.e.store.Submit(a.mode(), a, 0)
+		l.ackStored(typ, id, code)
 		return
 	}
 	l.done(typ, code)
@@ -235,12 +230,11 @@ func (l *link) done(typ byte, code wire.Code) {
 
 // storedAck is an acknowledgement at the store.
 type storedAck struct {
-	l     *link
-	id    uint16
-	typ   byte
-	code  wire.Code
-	dup   bool // PUBREC for a repeated PUBLISH: only if the first one was accepted
-	again bool // submit it once more
+	l    *link
+	id   uint16
+	typ  byte
+	code wire.Code
+	dup  bool // PUBREC for a repeated PUBLISH: only if the first one was accepted
 }
 
 // mode is that of the acknowledgement's submission, which has no operations. While the disk
@@ -256,11 +250,6 @@ func (a *storedAck) mode() storage.Mode {
 // Committed implements storage.Done.
 func (a *storedAck) Committed(err error) {
 	l, code := a.l, a.code
-	if a.again && err == nil {
-		a.again = false
-		l.e.store.Submit(a.mode(), a, 0)
-		return
-	}
 	if err != nil && a.mode() == storage.Discard {
 		l.refuseStored()
 		code = max(code, wire.QuotaExceeded)

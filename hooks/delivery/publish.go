@@ -174,11 +174,29 @@ func (l *link) accept(p *wire.PublishPacket, t *topicEntry) error {
 		l.acceptDeferred(p.ID, &pub, m)
 		return nil
 	}
-	if l.deferred.Load() > 0 {
-		l.postpone(p.ID, &pub, t)
-		return nil
+	if l.s.deferred.Load() > 0 {
+		if err := l.waitDeferred(); err != nil {
+			return err
+		}
+		m = t.targets(&l.e.trie)
 	}
-	l.finish(&l.courier, p.ID, &pub, m)
+	l.finish(p.ID, &pub, m)
+	return nil
+}
+
+// waitDeferred waits until the QoS 2 messages before this one are delivered: messages of one
+// publisher keep their order also when their QoS differs.
+func (l *link) waitDeferred() error {
+	l.Flush()
+	ctx, cancel := context.WithTimeout(context.Background(), storeWait)
+	defer cancel()
+	_ = l.e.store.Sync(ctx) // while the disk takes nothing they are refused at once: nothing to wait for
+	switch {
+	case ctx.Err() != nil:
+		return errStore
+	case l.ended.Load():
+		return errTakenOver
+	}
 	return nil
 }
 
@@ -206,9 +224,8 @@ func (l *link) waitStore() error {
 	return nil
 }
 
-// finish delivers a message and acknowledges it. It runs on the reader goroutine, or on the
-// notifier's for a message that was postponed.
-func (l *link) finish(c *courier, id uint16, p *publication, m *match) {
+// finish delivers a message and acknowledges it.
+func (l *link) finish(id uint16, p *publication, m *match) {
 	e := l.e
 	code, stored := wire.Success, false
 	if p.retain {
@@ -222,7 +239,7 @@ func (l *link) finish(c *courier, id uint16, p *publication, m *match) {
 	}
 	var r result
 	if code == wire.Success {
-		r = c.deliver(p, m, l.s)
+		r = l.courier.deliver(p, m, l.s)
 		stored = stored || r.stored
 		switch {
 		case r.taken == 0 && r.refused > 0 && !p.retain:
@@ -241,18 +258,12 @@ func (l *link) finish(c *courier, id uint16, p *publication, m *match) {
 	if l.version < wire.V5 {
 		code = wire.Success
 	}
-	if typ == wire.TypePubrec {
-		if code < wire.UnspecifiedError {
-			l.remember(id, inboundMemory)
-		} else {
-			l.forgetID(id) // a postponed one was remembered
-		}
+	if typ == wire.TypePubrec && code < wire.UnspecifiedError {
+		l.remember(id, inboundMemory)
 	}
-	if stored || (l.stored.Load() > 0 && !(c == l.e.notified && p.qos == 2)) {
+	if stored {
 		l.ackStored(typ, id, code)
 		return
 	}
-	l.done(typ, code)
-	l.conn.AppendAck(typ, id, code)
-	c.touch(l.conn)
+	l.ack(typ, id, code)
 }

@@ -21,6 +21,7 @@ type session struct {
 	persistent atomic.Bool          // outlives its connection
 	peer       atomic.Pointer[Peer] // of the last connection
 	user       atomic.Pointer[string]
+	deferred   atomic.Int32 // QoS 2 messages of this client that are delivered after their commit
 	sentRec    *sentRecord
 	rec        *sessionRecord
 
