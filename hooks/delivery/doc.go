@@ -11,7 +11,8 @@
 // acknowledged after the commit that holds it. QoS 0 and 1 are delivered at once: a crash before
 // the commit means that a subscriber has seen what its publisher will send again. QoS 2 is
 // delivered after the commit, because exactly once includes the crash: the packet id that the
-// publisher used and the queue entries of all subscribers are in one transaction.
+// publisher used and the queue entries of all subscribers are in one transaction. Later messages
+// of that publisher wait for it where they would overtake it.
 //
 // The packet id of a delivery follows from its place in the session's queue, (sequence-1) mod
 // 65535 + 1, so that the id survives with the queue entry and needs no second write. A QoS 2
