@@ -51,11 +51,11 @@ func (e *Engine) Connect(ctx context.Context, conn *broker.Conn, peer *Peer) Adm
 			l.inspectors = append(l.inspectors, in)
 		}
 	}
+	peer.KeepAlive = a.KeepAlive // before claim, which lets others see the peer
 	if a.Code, a.Reason = e.claim(l, cp, &a); a.Code != wire.Success {
 		e.refused(peer, a)
 		return a
 	}
-	peer.KeepAlive = a.KeepAlive
 	conn.Attach(l, cp.MaximumPacket, a.KeepAlive)
 	a.link = l
 	return a
@@ -337,6 +337,7 @@ func (e *Engine) release(l *link) {
 	s.mu.Unlock()
 	if will != nil {
 		e.publishWill(will)
+		e.forgetWillOf(s, will)
 	}
 	e.mu.Lock()
 	s.owner = nil
@@ -420,7 +421,7 @@ func (e *Engine) end(s *session, reason string) {
 	if will != nil && !e.isClosing() {
 		e.publishWill(will)
 	}
-	e.submit(ops...)
+	e.submit(ops...) // the will's record among them
 	e.mu.Lock()
 	delete(e.sessions, s.id)
 	close(s.ending)

@@ -144,11 +144,11 @@ func (c *courier) toGroup(p *publication, g *group, except *session, r *result) 
 		c.toTarget(p, &t, g, false, &one)
 		r.taken += one.taken
 		r.stored = r.stored || one.stored
-		if one.refused == 0 {
+		if one.taken > 0 {
 			r.refused = tried
 			return
 		}
-		r.refused = tried + 1
+		r.refused = tried + one.refused // neither: the member is just leaving
 	}
 }
 

@@ -47,7 +47,13 @@ func (l *link) acceptDeferred(id uint16, p *publication, m *match) {
 	var r result
 	for i := range m.targets {
 		t := &m.targets[i]
-		if t.qos == 0 || (t.noLocal && t.session == l.s) {
+		if t.noLocal && t.session == l.s {
+			continue
+		}
+		if t.qos == 0 { // gets it when it is committed
+			if t.session.link.Load() != nil {
+				r.taken++
+			}
 			continue
 		}
 		ops = d.hold(t, nil, &r, ops)
@@ -77,6 +83,9 @@ func (l *link) acceptDeferred(id uint16, p *publication, m *match) {
 	}
 	e.ret.set(p.topic, now, func(n *retainedNode, old *message) {
 		d.old = old
+		if clearing {
+			e.ret.bury(msg)
+		}
 		if n != nil {
 			n.latest = nil // a later message of QoS 0 comes behind this one in the file
 		}
@@ -126,8 +135,8 @@ func (d *deferred) holdGroup(g *group, r *result, ops []storage.Op) []storage.Op
 			r.taken++
 			return ops
 		}
-		refused := r.refused
-		if ops = d.hold(&t, g, r, ops); r.refused == refused {
+		taken := r.taken
+		if ops = d.hold(&t, g, r, ops); r.taken > taken {
 			return ops
 		}
 	}
@@ -222,11 +231,7 @@ func (d *deferred) Committed(err error) {
 func (d *deferred) withdraw() {
 	l, e := d.l, d.l.e
 	if d.p.retain {
-		m := d.p.kept
-		if len(d.p.payload) == 0 {
-			m = nil
-		}
-		e.ret.restore(d.p.topic, m, d.old)
+		e.ret.restore(d.p.topic, d.p.kept, d.old)
 	}
 	l.forgetID(d.id)
 	e.counts.refuse(l.peer, d.p.topic, "storage", errStore.Code)

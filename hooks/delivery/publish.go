@@ -60,6 +60,9 @@ func (l *link) quota(p *wire.PublishPacket) error {
 	if l.e.store.Sync(ctx) != nil {
 		return errStore
 	}
+	if l.ended.Load() {
+		return errTakenOver
+	}
 	return nil
 }
 
@@ -168,6 +171,9 @@ func (l *link) accept(p *wire.PublishPacket, t *topicEntry) error {
 			l.e.counts.refuse(l.peer, t.topic, "storage", errStore.Code)
 			l.refuse(p, errStore.Code)
 			return nil
+		}
+		if l.ended.Load() { // taken over while it waited
+			return errTakenOver
 		}
 	}
 	if durable && p.QoS == 2 {

@@ -28,6 +28,7 @@ type retained struct {
 	count   int
 	bytes   int64
 	undone  map[*message]*message // messages that were taken back, and what they replaced
+	buried  map[string]*message   // tombstones, by topic
 	expiry  expiryHeap
 	timer   *time.Timer
 	now     func() time.Time
@@ -98,6 +99,9 @@ func (r *retained) replace(topic string, m *message) (n *retainedNode, old *mess
 	n = r.insert(m.topic)
 	if old = n.msg.Swap(m); old == nil {
 		r.count++
+		if old = r.buried[topic]; old != nil {
+			delete(r.buried, topic)
+		}
 	} else {
 		r.bytes -= old.size()
 	}
@@ -108,7 +112,19 @@ func (r *retained) replace(topic string, m *message) (n *retainedNode, old *mess
 	return n, old
 }
 
-// restore takes m back, which replaced old: the disk did not take it. m is nil if old was
+// A tombstone stands for the removal of a retained message that is not committed yet. No
+// retained message is empty, so that is how it is told from one.
+func tombstone(m *message) bool { return m != nil && len(m.payload) == 0 }
+
+// bury notes a tombstone: what is set next replaces it. mu is held.
+func (r *retained) bury(m *message) {
+	if r.buried == nil {
+		r.buried = map[string]*message{}
+	}
+	r.buried[m.topic] = m
+}
+
+// restore takes m back, which replaced old: the disk did not take it. m is a tombstone if old was
 // removed. A message that has come since stays, and should it be taken back too, what it
 // replaced is old and not m.
 func (r *retained) restore(topic string, m, old *message) {
@@ -122,19 +138,25 @@ func (r *retained) restore(topic string, m, old *message) {
 		delete(r.undone, old)
 		old = before
 	}
+	if tombstone(old) {
+		old = nil
+	}
 	var now *message
 	if n := r.lookup(topic); n != nil {
 		now = n.msg.Load()
 	}
-	switch {
-	case now == m:
-		r.replace(topic, old)
-	case m != nil:
-		if r.undone == nil {
-			r.undone = map[*message]*message{}
-		}
-		r.undone[m] = old
+	if now == nil {
+		now = r.buried[topic]
 	}
+	if now == m {
+		delete(r.buried, topic)
+		r.replace(topic, old)
+		return
+	}
+	if r.undone == nil {
+		r.undone = map[*message]*message{}
+	}
+	r.undone[m] = old
 }
 
 // settled forgets what restore remembers: the disk takes messages.
@@ -142,6 +164,7 @@ func (r *retained) settled() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.undone)
+	clear(r.buried)
 }
 
 // insert finds or makes the node of a topic. mu is held.

@@ -74,13 +74,24 @@ func (w *will) arm(s *session, delay time.Duration) {
 			return
 		}
 		s.e.publishWill(w)
+		s.e.forgetWillOf(s, w)
 		if s.orphan {
 			s.e.endIfUnowned(s, "")
 		}
 	})
 }
 
-// publishWill publishes a will and deletes its record behind what the publication stored.
+// forgetWillOf deletes the record of a will that was published, unless the client is back with
+// another one.
+func (e *Engine) forgetWillOf(s *session, w *will) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w.stored && (s.will == nil || !s.will.stored) {
+		e.submit(del(willKeyRecord(w.client)))
+	}
+}
+
+// publishWill publishes a will. Its record is deleted afterwards, behind what this has stored.
 func (e *Engine) publishWill(w *will) {
 	m := *w.m
 	m.stored = e.now().UnixMilli()
@@ -94,9 +105,6 @@ func (e *Engine) publishWill(w *will) {
 	}
 	e.publishKept(c, &m, nil)
 	c.flush()
-	if w.stored {
-		e.submit(del(willKeyRecord(w.client)))
-	}
 	e.event(Event{Kind: "will", Client: w.client, Topic: m.topic})
 }
 
