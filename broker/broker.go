@@ -97,6 +97,7 @@ type Broker struct {
 	conns   map[*Conn]struct{}
 	grown   func()
 	settled int         // connections at the last call of grown
+	grownAt time.Time   // of that call
 	quiet   *time.Timer // until the next one
 	closing bool
 	wg      sync.WaitGroup // connections, writers and lingering closes
@@ -198,6 +199,7 @@ func (b *Broker) add(c *Conn) bool {
 const (
 	growStep  = 250
 	growQuiet = 200 * time.Millisecond
+	growEvery = 30 * time.Second // at most one call, however often connections come and go
 )
 
 // grow arranges for Options.Grown. mu is held.
@@ -207,13 +209,16 @@ func (b *Broker) grow() {
 	if b.grown == nil || n < b.settled+growStep {
 		return
 	}
+	if since := time.Since(b.grownAt); !b.grownAt.IsZero() && since < growEvery {
+		return
+	}
 	if b.quiet != nil {
 		b.quiet.Reset(growQuiet)
 		return
 	}
 	b.quiet = time.AfterFunc(growQuiet, func() {
 		b.mu.Lock()
-		b.settled = len(b.conns)
+		b.settled, b.grownAt = len(b.conns), time.Now()
 		closing := b.closing
 		b.mu.Unlock()
 		if !closing {

@@ -228,22 +228,44 @@ func listenerName(local net.Addr, state *tls.ConnectionState) string {
 
 // forwarded replaces a loopback peer by the client that it forwards for, if it says so: a
 // reverse proxy on this machine must not make the whole world local. Other peers are not
-// believed.
+// believed. Of a chain of proxies on this machine each adds the one before, so the client is the
+// last address that is not loopback. A proxy that names its client in another header only is
+// refused: it is not known for whom it asks.
 func forwarded(r *http.Request, info *Info) bool {
+	if ip, ok := addrIP(info.Remote); ok && !ip.IsLoopback() {
+		return true
+	}
 	lines := r.Header.Values("X-Forwarded-For")
-	ip, ok := addrIP(info.Remote)
-	if len(lines) == 0 || ok && !ip.IsLoopback() {
+	if len(lines) == 0 {
+		for _, other := range []string{"Forwarded", "X-Real-Ip", "Cf-Connecting-Ip", "True-Client-Ip"} {
+			if r.Header.Get(other) != "" {
+				return false
+			}
+		}
 		return true
 	}
-	last := lines[len(lines)-1]
-	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
-	if ap, err := netip.ParseAddrPort(last); err == nil {
-		info.Remote = net.TCPAddrFromAddrPort(ap)
-		return true
+	entries := strings.Split(strings.Join(lines, ","), ",")
+	for _, entry := range slices.Backward(entries) {
+		at, err := forwardedFor(entry)
+		if err != nil {
+			return false
+		}
+		info.Remote = net.TCPAddrFromAddrPort(at)
+		if !at.Addr().Unmap().IsLoopback() {
+			break
+		}
 	}
-	ip, err := netip.ParseAddr(strings.Trim(last, "[]"))
-	info.Remote = net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0))
-	return err == nil
+	return true
+}
+
+// forwardedFor parses one entry of X-Forwarded-For: an address, with or without a port.
+func forwardedFor(entry string) (netip.AddrPort, error) {
+	entry = strings.TrimSpace(entry)
+	if ap, err := netip.ParseAddrPort(entry); err == nil {
+		return ap, nil
+	}
+	ip, err := netip.ParseAddr(strings.Trim(entry, "[]"))
+	return netip.AddrPortFrom(ip, 0), err
 }
 
 // hijacker takes the connection over for the upgrader, and remembers the buffer that the

@@ -177,6 +177,8 @@ func TestWebSocketInfo(t *testing.T) {
 		{"IPv6", "2001:db8::1", "[2001:db8::1]:0", 101},
 		{"brackets", "[2001:db8::1]", "[2001:db8::1]:0", 101},
 		{"claims to be local", "127.0.0.1, 203.0.113.9", "203.0.113.9:0", 101},
+		{"chain on this machine", "203.0.113.9, 127.0.0.1, ::1", "203.0.113.9:0", 101},
+		{"all on this machine", "127.0.0.1, ::1", "127.0.0.1:", 101},
 		{"unknown", "unknown", "", 400},
 	}
 	for _, tc := range cases {
@@ -198,6 +200,15 @@ func TestWebSocketInfo(t *testing.T) {
 			assert.Equal(t, url, info.Listener)
 			assert.Equal(t, ws.RemoteAddr().String(), info.Local.String())
 		})
+	}
+
+	// A local proxy that names its client in another way only is not taken for the client.
+	for _, name := range []string{"Forwarded", "X-Real-IP", "CF-Connecting-IP"} {
+		r := httptest.NewRequest(http.MethodGet, "/mqtt", nil)
+		r.RemoteAddr = "127.0.0.1:1"
+		r.Header.Set(name, "203.0.113.9")
+		_, ok := NewWebSocket(e, WebSocketOptions{}).info(r)
+		assert.False(t, ok, name)
 	}
 
 	// A header is believed from loopback only.

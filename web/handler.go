@@ -138,7 +138,7 @@ func cached(next http.Handler) http.Handler {
 // Peers that are not local have no rights to steal and may use any name of this machine.
 func (h *handler) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if local(r) && !h.known(r.Host) {
+		if localSocket(r) && !h.known(r.Host) {
 			h.Log.Warn().Str("host", r.Host).Str("remote", r.RemoteAddr).Msg("request for an unknown host refused")
 			http.Error(w, "unknown host name: use localhost or an address, or add the origin to http.allowed_origins",
 				http.StatusMisdirectedRequest)
@@ -163,9 +163,19 @@ func (h *handler) known(hostport string) bool {
 	return slices.Contains(h.hosts, host)
 }
 
-// local tells whether the peer is on this machine: loopback, or a unix socket, whose peers have
-// no address.
+// local tells whether the client is on this machine, and not behind a reverse proxy on it.
 func local(r *http.Request) bool {
+	for _, name := range []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Cf-Connecting-Ip", "True-Client-Ip"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	return localSocket(r)
+}
+
+// localSocket tells whether the peer is on this machine: loopback, or a unix socket, whose peers
+// have no address.
+func localSocket(r *http.Request) bool {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr == "" || strings.HasPrefix(r.RemoteAddr, "@") || strings.HasPrefix(r.RemoteAddr, "/")
