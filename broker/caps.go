@@ -77,9 +77,9 @@ func addressKey(info Info) (netip.Prefix, bool) {
 	if !ok || ip.IsLoopback() {
 		return netip.Prefix{}, false
 	}
-	bits := 64
-	if ip.Is4() {
-		bits = 32
+	bits := 64 // what one customer has
+	if ip.Is4() || ip.IsPrivate() || ip.IsLinkLocalUnicast() {
+		bits = ip.BitLen() // on a network at home each machine has its own
 	}
 	p, err := ip.WithZone("").Prefix(bits)
 	return p, err == nil

@@ -47,6 +47,7 @@ func (p pace) wait(failures int) time.Duration {
 // origin is where a login comes from and whom it names.
 type origin struct {
 	address netip.Prefix // of IPv6 the /64, which is what one customer has; zero: this machine
+	host    netip.Addr   // the address itself: on a network at home all share the /64
 	local   bool
 	user    uint64 // hash of the name; names are the attacker's bytes
 }
@@ -92,9 +93,10 @@ func (s *slowdown) from(host string, local bool, user string) origin {
 		return o
 	}
 	addr = addr.Unmap().WithZone("")
-	bits := 32
-	if addr.Is6() {
-		bits = 64
+	o.host = addr
+	bits := 64
+	if addr.Is4() || addr.IsPrivate() || addr.IsLinkLocalUnicast() { // neighbours, not one customer
+		bits = addr.BitLen()
 	}
 	o.address, _ = addr.Prefix(bits) // bits fit the address
 	return o

@@ -248,9 +248,30 @@ func TestOrigins(t *testing.T) {
 	same := func(a, b string) bool { return s.from(a, false, "x").address == s.from(b, false, "x").address }
 	assert.True(t, same("10.0.0.1", "::ffff:10.0.0.1"))
 	assert.False(t, same("10.0.0.1", "10.0.0.2"))
-	assert.True(t, same("fe80::1%eth0", "fe80::2"))
+	assert.True(t, same("fe80::1%eth0", "fe80::1"))
+	assert.False(t, same("fe80::1", "fe80::2"))
+	assert.True(t, same("2001:db8::1", "2001:db8::2"))
 	assert.False(t, same("2001:db8::1", "2001:db8:0:1::1"))
 	assert.True(t, same("nonsense", ""))
 	assert.NotEqual(t, s.from("", true, "x"), s.from("", false, "x"))
 	assert.NotEqual(t, s.from("10.0.0.1", false, "x"), s.from("10.0.0.1", false, "y"))
+}
+
+// Neighbours on an IPv6 network share the /64: one of them must not lock the others out.
+func TestNeighboursDoNotLockEachOtherOut(t *testing.T) {
+	t.Parallel()
+	s := newSlowdown()
+	for range 100 {
+		s.failed(s.from("fd00::66", false, "owner"))
+		s.failed(s.from("fe80::66", false, "owner"))
+		s.failed(s.from("2001:db8::66", false, "owner"))
+	}
+	now := time.Now()
+	assert.False(t, s.next(s.from("fd00::10", false, "owner"), now).After(now), "private")
+	assert.False(t, s.next(s.from("fe80::10", false, "owner"), now).After(now), "link-local")
+	known := s.from("2001:db8::10", false, "owner")
+	s.succeeded(known)
+	assert.False(t, s.next(known, now).After(now), "logged in before from its own address")
+	stranger := s.from("2001:db8::11", false, "owner")
+	assert.True(t, s.next(stranger, now).After(now), "the /64 of one customer is one address")
 }
