@@ -26,7 +26,7 @@ func (l *link) onPuback(a wire.AckPacket) {
 
 // acknowledged ends item i and sends what the client's quota now allows. s.mu is held.
 func (s *session) acknowledged(l *link, i int) {
-	s.forget(s.q.at(i), s.q.seq(i))
+	s.forget(s.q.at(i))
 	s.q.finish(i)
 	if s.q.sent < s.q.n || len(s.cursors) > 0 {
 		s.pump(l)

@@ -216,12 +216,13 @@ func (e *Engine) adopt(s *session, l *link, cp *wire.ConnectPacket, a *Admission
 	s.peer.Store(l.peer)
 	s.user.Store(&l.peer.User)
 	s.stopTimers()
-	if s.will != nil { // back before its delay was over: [MQTT-3.1.3-9]
+	s.lost = time.Time{} // a clock that is just running out does not concern it any more
+	if s.will != nil {   // back before its delay was over: [MQTT-3.1.3-9]
 		s.forgetWill()
 	}
 	s.setExpiry(a.SessionExpiry)
 	if w := cp.Will; w != nil {
-		s.setWill(w, l)
+		s.setWill(w)
 	}
 	if a.Present {
 		s.recheck(l.peer)
@@ -374,9 +375,14 @@ func (s *session) expireIn(left time.Duration) {
 		s.mu.Lock()
 		due := s.lost.Equal(lost)
 		s.mu.Unlock()
-		if due {
-			s.e.endIfUnowned(s, "session_expired")
+		if !due || s.e.endIfUnowned(s, "session_expired") {
+			return
 		}
+		s.mu.Lock() // its connection is still being let go, or another one has just come
+		if s.lost.Equal(lost) && !s.gone {
+			s.expireIn(time.Second)
+		}
+		s.mu.Unlock()
 	})
 }
 
@@ -386,21 +392,26 @@ func (e *Engine) isClosing() bool {
 	return e.closing
 }
 
-// endIfUnowned ends a session that has no connection.
-func (e *Engine) endIfUnowned(s *session, reason string) {
+// endIfUnowned ends a session that has no connection, and reports whether it has or somebody
+// else does.
+func (e *Engine) endIfUnowned(s *session, reason string) bool {
 	e.mu.Lock()
-	if s.owner != nil || s.ending != nil || e.sessions[s.id] != s || e.closing {
+	if s.owner != nil {
 		e.mu.Unlock()
-		return
+		return false
+	}
+	if s.ending != nil || e.sessions[s.id] != s || e.closing {
+		e.mu.Unlock()
+		return true
 	}
 	s.ending = make(chan struct{})
 	e.mu.Unlock()
 	e.end(s, reason)
+	return true
 }
 
 // end ends a session: its will is published, everything of it is deleted. The caller has set
-// s.ending.
-// reason names the drops of what was queued; empty if the client wanted it.
+// s.ending. reason names the drops of what was queued; empty if the client wanted it.
 func (e *Engine) end(s *session, reason string) {
 	s.mu.Lock()
 	will := s.will

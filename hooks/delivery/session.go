@@ -126,7 +126,7 @@ func (s *session) direct(c *courier, l *link, p *publication, t *target, it *ite
 		c.touch(l.conn)
 	case broker.TooLarge: // [MQTT-3.1.2-25]: as if it had been sent and acknowledged
 		s.e.counts.drop(s.id, p.topic, "packet_too_large")
-		s.forget(it, seq)
+		s.forget(it)
 		it.state = finished
 	case broker.Full:
 		it.msg = p.keep()
@@ -138,7 +138,7 @@ func (s *session) direct(c *courier, l *link, p *publication, t *target, it *ite
 }
 
 // forget deletes the record of an item that is finished. s.mu is held.
-func (s *session) forget(it *item, seq uint64) {
+func (s *session) forget(it *item) {
 	if it.rec != nil {
 		s.e.submit(delWeak(it.rec))
 	}
@@ -151,7 +151,7 @@ func (s *session) drop(i int, reason string) {
 	if it.msg != nil {
 		topic = it.msg.topic
 	}
-	s.forget(it, s.q.seq(i))
+	s.forget(it)
 	s.e.counts.drop(s.id, topic, reason)
 	s.q.finish(i)
 }

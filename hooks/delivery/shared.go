@@ -79,7 +79,7 @@ func (s *session) moveItem(c *courier, g *group, h heldItem) {
 		return
 	}
 	if r.taken > 0 {
-		s.forget(it, h.seq)
+		s.forget(it)
 		s.q.finish(int(h.seq - s.q.base))
 	} else {
 		it.state = waiting

@@ -24,7 +24,7 @@ type will struct {
 }
 
 // setWill stores the will of a CONNECT. s.mu is held.
-func (s *session) setWill(w *wire.WillPacket, l *link) {
+func (s *session) setWill(w *wire.WillPacket) {
 	s.will = &will{
 		m: &message{
 			topic: w.Topic, payload: w.Payload, props: w.Props, from: s.id, qos: w.QoS, retain: w.Retain,
