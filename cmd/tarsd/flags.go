@@ -36,6 +36,7 @@ func (f configFlags) load(more ...config.Assignment) (*config.Loaded, error) {
 type serveFlags struct {
 	configFlags
 	Services string   `placeholder:"LIST" help:"Services to run in this process, with commas; none for a bare broker."`
+	Broker   string   `placeholder:"URL" help:"Broker elsewhere that the services use; then none runs here. See broker.url."`
 	HTTP     string   `name:"http" placeholder:"ADDR" help:"Address of the HTTP port, or off."`
 	Listen   []string `sep:"none" placeholder:"URL" help:"Listen here instead of the default: tcp, tls, ws, wss or unix URL; repeats."`
 }
@@ -44,6 +45,9 @@ func (f serveFlags) load() (*config.Loaded, error) {
 	var more []config.Assignment
 	if f.Services != "" {
 		more = append(more, config.Assignment{Key: "services", Value: f.Services, From: "--services"})
+	}
+	if f.Broker != "" {
+		more = append(more, config.Assignment{Key: "broker.url", Value: f.Broker, From: "--broker"})
 	}
 	if f.HTTP != "" {
 		more = append(more, config.Assignment{Key: "http.listen", Value: f.HTTP, From: "--http"})

@@ -16,13 +16,18 @@ type Config struct {
 	Durability    Durability `yaml:"durability" doc:"strict: acknowledged means on disk. relaxed: commits once a second, so a power cut loses up to a second of acknowledged messages. none: no message outlives the process (users are kept all the same)."`
 	CommitGather  Duration   `yaml:"commit_gather" doc:"How long a commit waits for company, for slow flash; 0 commits what gathered during the last commit."`
 	Listen        []string   `yaml:"listen" shown:"tcp://:1883, unix socket tarsd.sock in the data directory; tls://:8883 too when tls.cert is set" doc:"Listeners for MQTT, as URLs: tcp://HOST:PORT, tls://HOST:PORT, ws://HOST:PORT/PATH, wss://HOST:PORT/PATH, unix:///PATH. An empty host means all addresses, port 0 any free port. A list replaces the default."`
-	Services      []string   `yaml:"services" shown:"all" doc:"Names of the services to run in this process; none for a bare broker. This version has no services yet."`
+	Services      []string   `yaml:"services" shown:"all" doc:"Names of the services to run in this process; none for a bare broker."`
+	Broker        Broker     `yaml:"broker"`
 	Log           Log        `yaml:"log"`
 	HTTP          HTTP       `yaml:"http"`
 	TLS           TLS        `yaml:"tls"`
 	ProxyProtocol Proxy      `yaml:"proxy_protocol"`
 	Limits        Limits     `yaml:"limits"`
 	Access        Access     `yaml:"access"`
+	Trace         Trace      `yaml:"trace"`
+
+	// One field per service of this version; its type has a check method, in a file of its own.
+	// The order is that of tarsd check.
 }
 
 // Log says what is written to stderr and how.
@@ -140,6 +145,7 @@ func Default() Config {
 			WriteTimeout:          Duration(10 * time.Second),
 		},
 		Access: Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
+		Trace:  Trace{Queue: 2048},
 	}
 }
 

@@ -80,12 +80,17 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"limits.queue_policy": "expire", "limits.topic_rates": "[{filter: a/#, messages: 5}]",
 		"access.anonymous": "yes", "access.roles": "{guest: [both a]}", "access.local_roles": "viewer", "access.anonymous_roles": "viewer", "services": "none",
 		"limits.max_qos": "1", "limits.retain": "off", "limits.preauth_bytes": "1KiB", "limits.packet_bytes": "1KiB", "limits.buffer_bytes": "64KiB", "limits.buffer_total_bytes": "1MiB",
+		"broker.url": "mqtts://robot:8883", "trace.endpoint": "http://collector", "trace.headers": "{authorization: Bearer x}",
 	}
 	context := []Assignment{ // what some keys need in order to be valid
 		{"tls.cert", "c", "--set"},
 		{"tls.key", "k", "--set"},
 		{"tls.client_ca", "ca", "--set"},
 		{"proxy_protocol.trusted", "::1", "--set"},
+		{"broker.url", "mqtts://h", "--set"},
+		{"broker.user", "u", "--set"},
+		{"broker.tls.cert", "c", "--set"},
+		{"broker.tls.key", "k", "--set"},
 	}
 	for _, f := range fields() {
 		t.Run(f.key, func(t *testing.T) {
@@ -234,7 +239,20 @@ func TestValidateRanges(t *testing.T) {
 		{"listen", "tcp://u:p@h:1", `"tcp://u:p@h:1": only scheme, address and path are allowed`},
 		{"access.roles.a b", "both #", `"a b" is not a name for a role`},
 		{"access.roles.a", "[' ']", "the rule is empty"},
-		{"services", "stt", `there is no service "stt" in this version; use none`},
+		{"services", "sst", `there is no service "sst"`},
+		{"services", "none,none", "none stands alone"},
+		{"broker.user", "u", "broker.url: must be set, since another key of broker is"},
+		{"broker.url", "amqp://h", "unknown scheme amqp; known are mqtt, mqtts, ws, wss, unix"},
+		{"broker.url", "mqtt://h:0x1", "is not a URL such as mqtt://robot:1883"},
+		{"broker.url", "mqtt://h:99999", "port 99999 is not a number from 0 to 65535"},
+		{"broker.url", "mqtt://:1883", "has no host"},
+		{"broker.url", "unix://", "has no path"},
+		{"broker.url", "mqtt://h?x=1", "has no ? and no # in it"},
+		{"broker.url", "mqtt://:p@h", "broker.user: must be set, since there is a password"},
+		{"trace.endpoint", "grpc://h", "unknown scheme grpc; known are http, https"},
+		{"trace.queue", "0", "0 is not from 1 to 1000000"},
+		{"trace.headers", "{a b: c}", `"a b" is not the name of a header`},
+		{"trace.headers.a", "x\ny", "is not a value that a header can have"},
 	} {
 		t.Run(c.key+"="+c.value[:min(len(c.value), 20)], func(t *testing.T) {
 			t.Parallel()

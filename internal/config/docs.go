@@ -69,7 +69,7 @@ tarsd needs no configuration. What is set comes from, in this order, each over t
 2. one file: ` + "`--config FILE`, else `TARSD_CONFIG`, else `tarsd.yaml` in the working directory, else `/etc/tarsd/tarsd.yaml`" + `;
 3. the environment: ` + "`TARSD_` and the key in capitals with `_` for `.`: `TARSD_LIMITS_PACKET_BYTES=1MiB`" + `.
    An empty value counts as not set. ` + "`LOG_LEVEL`" + ` of the system that tarsd replaces is taken for log.level;
-4. flags: ` + "`--set limits.packet_bytes=1MiB`" + ` for any key, and ` + "`--data`, `--listen`, `--http`, `--services`" + ` for four of them.
+4. flags: ` + "`--set limits.packet_bytes=1MiB`" + ` for any key, and ` + "`--data`, `--listen`, `--http`, `--services`, `--broker`" + ` for five of them.
 
 Unknown keys and bad values stop tarsd; all of them are reported at once, with key and place.
 ` + "`tarsd check`" + ` reports them without starting anything.

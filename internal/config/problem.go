@@ -54,16 +54,21 @@ func (ps *Problems) add(key, where, format string, args ...any) {
 
 // unknown words the complaint about a key that does not exist, with the nearest one that does.
 func unknown(name string, known []string) string {
+	if best := nearest(name, known); best != "" {
+		return "unknown key; did you mean " + best + "?"
+	}
+	return "unknown key"
+}
+
+// nearest is the one of known that name may have been meant for; empty if none is near.
+func nearest(name string, known []string) string {
 	best, dist := "", 1+len(name)/3
 	for _, k := range known {
 		if d := distance(name, k); d <= dist {
 			best, dist = k, d-1
 		}
 	}
-	if best == "" {
-		return "unknown key"
-	}
-	return "unknown key; did you mean " + best + "?"
+	return best
 }
 
 // distance is the number of letters to change, add or remove to get from a to b.

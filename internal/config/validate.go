@@ -29,11 +29,10 @@ func (c Config) validate() Problems {
 	c.checkProxy(&ps)
 	c.Limits.check(&ps)
 	c.checkAccess(&ps)
-	for i, s := range c.Services {
-		if s != "none" || len(c.Services) > 1 {
-			ps.add(fmt.Sprintf("services[%d]", i), "", "there is no service %q in this version; use none", s)
-		}
-	}
+	checkServices(c.Services, ServiceNames(), &ps)
+	c.Broker.check(&ps)
+	c.Trace.check(&ps)
+	eachService(c, func(name string, s serviceConfig) { s.check(name, &ps) })
 	return ps
 }
 
