@@ -34,6 +34,9 @@ var edges = map[string][]string{
 	"storage":          {},
 	"web":              {},
 
+	"services/movement/plan":    {},
+	"services/movement/pca9685": {},
+
 	// Tests and benches. Those that judge the binary from outside know nothing of its inside.
 	"broker/brokertest":      {"broker", "hooks", "hooks/delivery", "internal/wire", "storage"},
 	"internal/wire/wiretest": {"internal/wire"},
