@@ -289,6 +289,8 @@ func (e *Engine) Start(a Admission) {
 		return
 	}
 	s.link.Store(l)
+	l.told = true
+	e.tellClient(SawConnect, l)
 	s.q.rewind()
 	s.pump(l)
 	l.courier.touch(l.conn)
@@ -317,6 +319,9 @@ func (e *Engine) release(l *link) {
 		if d.Code == wire.Success { // [MQTT-3.14.4-3]
 			s.forgetWill()
 		}
+	}
+	if l.told && !e.isClosing() {
+		e.tellClient(SawDisconnect, l)
 	}
 	s.q.rewind()
 	s.lost = e.now()

@@ -45,6 +45,7 @@ func (p *publication) keep() *message {
 // have to be written. It belongs to one goroutine.
 type courier struct {
 	e       *Engine
+	own     *Tap // does not see what this courier delivers; may be nil
 	touched []*broker.Conn
 	out     wire.OutPublish
 	enc     [12]encoded // by version, QoS and retain; valid for the message of this deliver
@@ -101,6 +102,9 @@ func (c *courier) deliver(p *publication, m *match, from *session) (r result) {
 	}
 	for _, g := range m.groups {
 		c.toGroup(p, g, nil, &r)
+	}
+	if len(m.taps) > 0 {
+		c.e.tell(p, m.taps, c.own)
 	}
 	if c.direct > flushBytes {
 		c.flush()

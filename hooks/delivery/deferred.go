@@ -214,6 +214,9 @@ func (d *deferred) Committed(err error) {
 		var r result
 		e.notified.toTarget(&d.p, &d.unqueued[i], nil, false, &r)
 	}
+	if len(d.match.taps) > 0 {
+		e.tell(&d.p, d.match.taps, nil)
+	}
 	state := inboundMemory
 	if l.s.persistent.Load() {
 		state = inboundDisk

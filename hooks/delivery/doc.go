@@ -22,7 +22,7 @@
 // # Locks
 //
 // session.mu -> Engine.mu, trie.mu, retained.mu or link.aliasMu -> the buffer of a broker.Conn.
-// The store's lock is a leaf. Nothing holds a lock across a system call, across another
-// session's lock or across a call into the library. The QoS 0 path takes no session lock:
-// session.link is atomic and a connection's facts do not change.
+// Engine.tapMu -> trie.mu. The locks of the store and of a Tap are leaves. Nothing holds a lock
+// across a system call, across another session's lock or across a call into the library. The
+// QoS 0 path takes no session lock: session.link is atomic and a connection's facts do not change.
 package delivery

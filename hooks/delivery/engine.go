@@ -95,6 +95,9 @@ type Engine struct {
 	trie trie
 	ret  retained
 
+	tapMu   sync.Mutex // changes of tapList
+	tapList atomic.Pointer[[]*Tap]
+
 	mu       sync.Mutex // sessions, their owner, closing
 	sessions map[string]*session
 	closing  bool
@@ -159,8 +162,13 @@ func (e *Engine) storeBad() bool {
 // Publish delivers a message of the server itself. With retain it is kept in memory; messages
 // under "$" are never written to disk.
 func (e *Engine) Publish(topic string, payload []byte, qos byte, retain bool) {
+	e.publishOwn(nil, topic, payload, qos, retain)
+}
+
+// publishOwn is Publish unseen by one tap.
+func (e *Engine) publishOwn(own *Tap, topic string, payload []byte, qos byte, retain bool) {
 	m := &message{topic: topic, payload: payload, qos: qos, retain: retain, stored: e.now().UnixMilli()}
-	c := &courier{e: e}
+	c := &courier{e: e, own: own}
 	e.publishKept(c, m, nil)
 	c.flush()
 }

@@ -44,6 +44,7 @@ type link struct {
 	stored  atomic.Int32 // acknowledgements that wait for the store
 	started atomic.Bool
 	ended   atomic.Bool
+	told    bool // taps were shown its beginning; guarded by the session's lock
 }
 
 // topicEntry is what a connection knows of a topic that it publishes to.

@@ -45,6 +45,7 @@ type target struct {
 type match struct {
 	targets []target
 	groups  []*group
+	taps    []*Tap
 	durable bool // somebody's queue is kept on disk
 }
 
@@ -68,6 +69,7 @@ type node struct {
 type trie struct {
 	mu     sync.RWMutex
 	root   node
+	taps   []*Tap // not in the tree: there are few, and a match is cached
 	subs   int
 	shared int
 	all    atomic.Uint64              // wildcard in the first level
@@ -234,7 +236,20 @@ func (t *trie) match(topic string) *match {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	c.walk(&t.root, topic, true)
+	for _, tap := range t.taps {
+		if tap.wants(topic) {
+			c.m.taps = append(c.m.taps, tap)
+		}
+	}
 	return c.m
+}
+
+// setTaps changes who watches.
+func (t *trie) setTaps(taps []*Tap) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.all.Add(1)
+	t.taps = taps
 }
 
 type collector struct {
