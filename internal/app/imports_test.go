@@ -35,8 +35,9 @@ var edges = map[string][]string{
 	"services/contract": {},
 	"web":               {},
 
-	"services/movement/plan":    {},
-	"services/movement/pca9685": {},
+	"services/movement/plan":                {},
+	"services/movement/pca9685":             {},
+	"services/movement/pca9685/pca9685test": {},
 
 	// Tests and benches. Those that judge the binary from outside know nothing of its inside.
 	"broker/brokertest":      {"broker", "hooks", "hooks/delivery", "internal/wire", "storage"},
