@@ -39,6 +39,10 @@ var edges = map[string][]string{
 	"services/movement/pca9685":             {},
 	"services/movement/pca9685/pca9685test": {},
 
+	"services/llm/chat":    {},
+	"services/llm/openai":  {"services/llm/chat"},
+	"services/llm/llmtest": {},
+
 	// Tests and benches. Those that judge the binary from outside know nothing of its inside.
 	"broker/brokertest":      {"broker", "hooks", "hooks/delivery", "internal/wire", "storage"},
 	"internal/wire/wiretest": {"internal/wire"},
@@ -98,7 +102,7 @@ func TestImportsRunOneWay(t *testing.T) {
 func TestBinaryLinksNoTests(t *testing.T) {
 	t.Parallel()
 	for pkg := range list(t, "-deps", "./cmd/tarsd") {
-		for _, no := range []string{"internal/crash", "internal/interop", "internal/conformance", "bench", "broker/brokertest"} {
+		for _, no := range []string{"internal/crash", "internal/interop", "internal/conformance", "bench", "broker/brokertest", "services/llm/llmtest"} {
 			assert.False(t, pkg == no || strings.HasPrefix(pkg, no+"/"), "%s is linked in", pkg)
 		}
 	}
