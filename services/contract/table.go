@@ -29,6 +29,16 @@ func topics() []row {
 	return []row{
 		STTFinal, STTPartial, STTAudioFFT,
 		TTSSay, TTSStatus, TTSControl,
+		WakeEvent, WakeMic, WakeHealth, WakeScore,
+		LLMRequest, LLMResponse, LLMStream, LLMCancel,
+		ToolsRegistry, ToolCallRequest, ToolCallResult,
+		MemoryQuery, MemoryResults, MemoryAdd, MemoryAdded, MemoryForget, MemoryForgotten,
+		CharacterGet, CharacterResult, CharacterUpdate, CharacterCurrent,
+		DialogueState, DialogueText,
+		MovementTest, MovementStop, MovementResume, MovementCommand, MovementManual, MovementCalibrate, MovementJoints,
+		MovementStatus, MovementState, MovementFrame,
+		CameraCapture, CameraImage, CameraStatus, CameraFrame, CameraJPEG, CameraMotion,
+		AudioIn, AudioOut,
 		Health, Keepalive,
 	}
 }

@@ -1,0 +1,17 @@
+package contract
+
+// Sound over the bus, for microphones and speakers that are elsewhere.
+var (
+	AudioIn = Topic[[]byte]{Spec{
+		Name: "audio/in/+", Type: "audio.in", Form: Raw,
+		Reason:     "sound is bytes",
+		Publishers: []string{"device", "page"}, Subscribers: []string{"stt", "wake"},
+		Doc: "Microphone of a site: 16 kHz mono, signed 16 bit, little endian, 20 ms (640 bytes) a message.",
+	}}
+	AudioOut = Topic[[]byte]{Spec{
+		Name: "audio/out/+", Type: "audio.out", Form: Raw,
+		Reason:     "sound is bytes",
+		Publishers: []string{"tts"}, Subscribers: []string{"device", "page"},
+		Doc: "Speaker of a site: mono, signed 16 bit, little endian; the rate in Hz is in the user property rate, 16000 without it. An empty message ends an utterance.",
+	}}
+)
