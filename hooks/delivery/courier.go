@@ -46,6 +46,7 @@ func (p *publication) keep() *message {
 type courier struct {
 	e       *Engine
 	own     *Tap // does not see what this courier delivers; may be nil
+	will    bool // what it delivers is a will
 	touched []*broker.Conn
 	out     wire.OutPublish
 	enc     [12]encoded // by version, QoS and retain; valid for the message of this deliver
@@ -104,7 +105,7 @@ func (c *courier) deliver(p *publication, m *match, from *session) (r result) {
 		c.toGroup(p, g, nil, &r)
 	}
 	if len(m.taps) > 0 {
-		c.e.tell(p, m.taps, c.own)
+		c.e.tell(p, m.taps, c.own, c.will)
 	}
 	if c.direct > flushBytes {
 		c.flush()

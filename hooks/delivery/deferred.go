@@ -215,7 +215,7 @@ func (d *deferred) Committed(err error) {
 		e.notified.toTarget(&d.p, &d.unqueued[i], nil, false, &r)
 	}
 	if len(d.match.taps) > 0 {
-		e.tell(&d.p, d.match.taps, nil)
+		e.tell(&d.p, d.match.taps, nil, false)
 	}
 	state := inboundMemory
 	if l.s.persistent.Load() {

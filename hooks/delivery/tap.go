@@ -39,6 +39,7 @@ type Sight struct {
 	Props   []byte // raw MQTT 5 properties that are forwarded
 	QoS     byte
 	Retain  bool
+	IsWill  bool // the will of From, which is gone
 
 	// Of a connection. The same pointer tells its beginning and its end.
 	Peer   *Peer
@@ -147,7 +148,7 @@ func (t *Tap) wants(topic string) bool {
 }
 
 // tell shows a message to the taps of its topic, except the one that it is from.
-func (e *Engine) tell(p *publication, taps []*Tap, own *Tap) {
+func (e *Engine) tell(p *publication, taps []*Tap, own *Tap, will bool) {
 	now := e.now()
 	for _, t := range taps {
 		if t == own {
@@ -156,6 +157,7 @@ func (e *Engine) tell(p *publication, taps []*Tap, own *Tap) {
 		m := p.keep()
 		t.put(Sight{
 			Kind: SawMessage, At: now, Topic: m.topic, From: p.from, Payload: m.payload, Props: m.props, QoS: p.qos, Retain: p.retain,
+			IsWill: will,
 		}, len(m.topic)+len(m.payload)+len(m.props))
 	}
 }

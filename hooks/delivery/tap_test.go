@@ -70,6 +70,8 @@ func TestTapSeesMessages(t *testing.T) {
 			}
 			assert.Equal(t, []string{"c a/0 0 0 false", "c a/1 1 1 true", "c a/2 2 2 false", "c a/1  1 true", " a/server s 0 false", "c a/will w 0 true"}, lines)
 			assert.Contains(t, string(got[0].Props), "k")
+			assert.True(t, got[5].IsWill)
+			assert.False(t, got[3].IsWill)
 			b.Engine.Publish("$SYS/x", []byte("x"), 0, false)
 			all := seen(t, other, 8)
 			assert.Equal(t, " a/own o 0 false", line(all[6]), "another tap sees it")

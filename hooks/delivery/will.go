@@ -98,7 +98,7 @@ func (e *Engine) publishWill(w *will) {
 	if w.has {
 		m.expires = m.stored + int64(w.expiry)*1000
 	}
-	c := &courier{e: e}
+	c := &courier{e: e, will: true}
 	if m.retain && len(m.payload) > 0 && !e.ret.room(m.topic, m.size(), e.lim.RetainedMessages, e.lim.RetainedBytes) {
 		e.counts.drop(w.client, m.topic, "retained_full")
 		m.retain = false
