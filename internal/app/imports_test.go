@@ -38,6 +38,7 @@ var edges = map[string][]string{
 	"web":                 {},
 
 	"services/movement/plan":                {},
+	"services/movement/drive":               {"services/movement/plan"},
 	"services/movement/pca9685":             {},
 	"services/movement/pca9685/pca9685test": {},
 

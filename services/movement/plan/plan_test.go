@@ -162,7 +162,25 @@ func TestLimbs(t *testing.T) {
 	from := plan.Pose{210, 210, 210, 150, 210, 210, 150, 210, 300}
 	to := from
 	to[plan.StarHand] = 380
-	assert.Equal(t, to, p.Plan(m, from, 1).Segments[0].To, "only the named joint moves")
+	pl := p.Plan(m, from, 1)
+	assert.Equal(t, to, pl.Segments[0].To, "only the named joint moves")
+	assert.Equal(t, [plan.Joints]bool{plan.StarHand: true}, pl.Used)
+}
+
+// TestApproach: control by hand gets there, slows down before it, and keeps to the rate.
+func TestApproach(t *testing.T) {
+	t.Parallel()
+	p := plan.Planner{Cal: plan.DefaultCalibration(), Rate: 500}
+	at := p.Known(plan.Pose{})
+	target := plan.Pose{plan.LeftLeg: 10_000}
+	for range 200 {
+		next := p.Approach(at, target, 0.5, 20*time.Millisecond)
+		for j := range next {
+			require.LessOrEqual(t, max(next[j]-at[j], at[j]-next[j]), 5)
+		}
+		at = next
+	}
+	assert.Equal(t, plan.Pose{300, 400, 300, 287, 290, 240, 287, 290, 330}, at)
 }
 
 // TestPace: a way takes one firmware delay per tick, but no joint exceeds the rate, and the hand
@@ -170,11 +188,14 @@ func TestLimbs(t *testing.T) {
 func TestPace(t *testing.T) {
 	t.Parallel()
 	p := plan.Planner{Cal: plan.DefaultCalibration(), Rate: 500}
-	to := plan.Pose{220}
-	assert.Equal(t, 80*18*time.Millisecond, p.To(plan.Pose{}, to, 0.1).Duration())
-	assert.Equal(t, 80*18*time.Millisecond, p.To(plan.Pose{}, to, -3).Duration())
-	assert.Equal(t, 80*18*time.Millisecond, p.To(plan.Pose{}, to, math.NaN()).Duration())
-	assert.Equal(t, 240*time.Millisecond, p.To(plan.Pose{}, to, 1).Duration(), "80 ticks x 1.5 at 500 a second")
+	up, err := plan.Command("move_legs", map[string]any{"height_percent": 100.0, "left_percent": 50.0, "right_percent": 50.0})
+	require.NoError(t, err)
+	for speed, want := range map[float64]time.Duration{
+		0.1: 80 * 18 * time.Millisecond, -3: 80 * 18 * time.Millisecond, math.NaN(): 80 * 18 * time.Millisecond,
+		1: 240 * time.Millisecond, // 80 ticks x 1.5 at 500 a second
+	} {
+		assert.Equal(t, want, p.Plan(up, plan.Pose{}, speed).Duration(), "%v", speed)
+	}
 	for _, m := range append(plan.Sequences(), plan.Actions()...) {
 		for _, speed := range []float64{0.1, 0.7, 1} {
 			pl := p.Plan(m, plan.Pose{}, speed)

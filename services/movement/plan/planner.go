@@ -33,18 +33,20 @@ type Segment struct {
 // Plan is a move as ways between poses. All joints of a way start and end together.
 type Plan struct {
 	Segments []Segment
-	Off      bool // the outputs are switched off at the end
+	Used     [Joints]bool // joints that the move names; the others need no pulse for it
+	Off      bool         // the outputs are switched off at the end
 }
 
 // Plan plans a move from a pose. Joints of the pose that are 0, where nobody knows the position,
 // are taken to be at rest, as the firmware does. The speed is clamped to its range.
 func (p Planner) Plan(m Move, from Pose, speed float64) Plan {
 	out := Plan{Segments: make([]Segment, 0, len(m.Steps)), Off: m.Off}
-	at := p.known(from)
+	at := p.Known(from)
 	for _, s := range m.Steps {
 		to := at
 		for j, t := range s.To {
 			to[j] = p.resolve(Joint(j), t, at[j])
+			out.Used[j] = out.Used[j] || t != Keep
 		}
 		out.Segments = append(out.Segments, Segment{From: at, To: to, Way: p.way(s, at, to, speed), Hold: s.Hold})
 		at = to
@@ -52,20 +54,8 @@ func (p Planner) Plan(m Move, from Pose, speed float64) Plan {
 	return out
 }
 
-// To plans the way to one pose, at a speed. 0 in the pose leaves a joint where it is.
-func (p Planner) To(from, to Pose, speed float64) Plan {
-	at := p.known(from)
-	to = p.Cal.Clamp(to)
-	for j := range to {
-		if to[j] == 0 {
-			to[j] = at[j]
-		}
-	}
-	return Plan{Segments: []Segment{{From: at, To: to, Way: p.way(Step{}, at, to, speed)}}}
-}
-
-// known fills in the joints whose position is not known and keeps all within their limits.
-func (p Planner) known(from Pose) Pose {
+// Known is a pose with the joints at rest whose position is not known, and all within their limits.
+func (p Planner) Known(from Pose) Pose {
 	for j, s := range p.Cal {
 		if from[j] == 0 {
 			from[j] = s.Neutral
@@ -156,4 +146,27 @@ func (s Segment) at(t time.Duration) Pose {
 		p[j] = s.From[j] + int(float64(s.To[j]-s.From[j])*x)
 	}
 	return p
+}
+
+// Approach is one step of d towards a target, for control by hand: slower when it is near, and
+// never faster than speed times the rate. 0 in the target leaves a joint where it is.
+func (p Planner) Approach(at, target Pose, speed float64, d time.Duration) Pose {
+	rate := p.Rate
+	if rate <= 0 {
+		rate = DefaultRate
+	}
+	most := max(1, int(float64(rate)*clampSpeed(speed)*d.Seconds()))
+	target = p.Cal.Clamp(target)
+	for j, t := range target {
+		if t == 0 {
+			continue
+		}
+		left := t - at[j]
+		step := left / 4
+		if step == 0 {
+			step = max(-1, min(left, 1))
+		}
+		at[j] += max(-most, min(step, most))
+	}
+	return p.Cal.Clamp(at)
 }
