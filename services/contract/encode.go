@@ -59,7 +59,7 @@ func (p *plan) append(b []byte, v reflect.Value) ([]byte, *Error) {
 	for i := range p.fields {
 		f := &p.fields[i]
 		fv := v.Field(f.at)
-		if (f.drop || (f.id || f.now) && !f.required) && fv.IsZero() {
+		if (f.drop || f.id || f.now) && !f.required && fv.IsZero() {
 			continue
 		}
 		if b, err = f.val.append(append(b, f.key...), fv); err != nil {
