@@ -30,13 +30,16 @@ type Storage struct {
 	FileBytes  int64
 }
 
-// MetricsOptions of NewMetrics. Engine must be set; a nil function leaves its series out.
+// MetricsOptions of NewMetrics. What is nil leaves its series out; Engine is nil in a process
+// without a broker.
 type MetricsOptions struct {
 	Engine      Engine
 	Version     string
 	Storage     func() Storage
 	Connections func() int    // sockets now, with those that did not log in yet
 	AuditLost   func() uint64 // such as Audit.Lost
+	Services    func() []Service
+	Spans       func() (sent, dropped uint64) // of tracing
 	Log         zerolog.Logger
 }
 
@@ -44,8 +47,11 @@ type MetricsOptions struct {
 // process, as in tests, do not meet.
 func NewMetrics(o MetricsOptions) http.Handler {
 	reg := prometheus.NewRegistry()
+	if o.Engine != nil {
+		reg.MustRegister(newCollector(o))
+	}
 	reg.MustRegister(
-		newCollector(o),
+		newServiceCollector(o),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

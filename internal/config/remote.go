@@ -34,6 +34,14 @@ var (
 	tlsSchemes    = []string{"mqtts", "tls", "ssl", "wss"}
 )
 
+// Username is the user name, of the URL or by itself; empty if there is none.
+func (b Broker) Username() string {
+	if b.User != "" {
+		return b.User
+	}
+	return b.URL.parsed().User.Username()
+}
+
 func (b Broker) check(ps *Problems) {
 	u := b.URL.parsed()
 	secret := 0
@@ -135,7 +143,7 @@ func checkURL(u URL, schemes []string, hint string) error {
 	case p.RawQuery != "" || p.Fragment != "":
 		return errors.New("has no ? and no # in it; in a user and a password they are written %3F and %23")
 	case p.Scheme == "unix":
-		if p.Host+p.Path == "" {
+		if p.Host != "" || len(p.Path) < 2 {
 			return errors.New("has no path; write unix:///run/tarsd.sock")
 		}
 		return nil

@@ -70,5 +70,9 @@ func TestBrokerKeysThatContradict(t *testing.T) {
 	l, err := Load(Source{File: os.DevNull, Set: []Assignment{{"broker.url", "mqtt://h", "--set"}, {"broker.user", "v", "--set"}, {"broker.password_file", "f", "--set"}}})
 	require.NoError(t, err)
 	assert.True(t, l.Broker.Remote())
+	assert.Equal(t, "v", l.Broker.Username())
+	l, err = Load(Source{File: os.DevNull, Set: []Assignment{{"broker.url", "mqtt://a%40b:p@h", "--set"}}})
+	require.NoError(t, err)
+	assert.Equal(t, "a@b", l.Broker.Username())
 	assert.False(t, Default().Broker.Remote())
 }

@@ -19,8 +19,9 @@ func (t Trace) check(ps *Problems) {
 	if t.Queue < 1 || t.Queue > 1_000_000 {
 		ps.add("trace.queue", "", "%d is not from 1 to 1000000", t.Queue)
 	}
+	plain := regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	for _, name := range slices.Sorted(maps.Keys(t.Headers)) {
-		if ok, _ := regexp.MatchString(`^[A-Za-z0-9_-]+$`, name); !ok {
+		if !plain.MatchString(name) {
 			ps.add("trace.headers."+name, "", "%q is not the name of a header", name)
 		} else if strings.ContainsFunc(t.Headers[name].Reveal(), unicode.IsControl) {
 			ps.add("trace.headers."+name, "", "is not a value that a header can have")

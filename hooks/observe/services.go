@@ -1,0 +1,54 @@
+package observe
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Service is what the metrics show of a service of this process.
+type Service struct {
+	Name     string
+	Up       bool   // it has said that it is ready, and has not failed since
+	Restarts uint64 // failed runs
+}
+
+// serviceCollector shows services and what became of their spans.
+type serviceCollector struct {
+	services func() []Service
+	spans    func() (sent, dropped uint64)
+
+	up, restarts, spansSent, spansDropped *prometheus.Desc
+}
+
+func newServiceCollector(o MetricsOptions) *serviceCollector {
+	return &serviceCollector{
+		services: o.Services, spans: o.Spans,
+		up:           desc("service_up", "1 while a service of this process is ready.", "service"),
+		restarts:     desc("service_restarts_total", "Times that a service failed and was started again.", "service"),
+		spansSent:    desc("trace_spans_sent_total", "Spans that the collector has taken."),
+		spansDropped: desc("trace_spans_dropped_total", "Spans that were dropped because the collector did not take them."),
+	}
+}
+
+func (c *serviceCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.up, c.restarts, c.spansSent, c.spansDropped} {
+		ch <- d
+	}
+}
+
+func (c *serviceCollector) Collect(ch chan<- prometheus.Metric) {
+	if c.services != nil {
+		for _, s := range c.services() {
+			up := 0.0
+			if s.Up {
+				up = 1
+			}
+			ch <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, up, s.Name)
+			ch <- prometheus.MustNewConstMetric(c.restarts, prometheus.CounterValue, float64(s.Restarts), s.Name)
+		}
+	}
+	if c.spans != nil {
+		sent, dropped := c.spans()
+		ch <- prometheus.MustNewConstMetric(c.spansSent, prometheus.CounterValue, float64(sent))
+		ch <- prometheus.MustNewConstMetric(c.spansDropped, prometheus.CounterValue, float64(dropped))
+	}
+}
