@@ -109,18 +109,23 @@ type ManualMovement struct {
 	TS     float64        `json:"ts" contract:"now" doc:"Unix seconds"`
 	Joints map[string]int `json:"joints" min:"1" max:"100" pattern:"^(height|left_leg|right_leg|port_main|port_forearm|port_hand|star_main|star_forearm|star_hand)$" doc:"percent of the way of each joint; empty holds still"`
 	Speed  float64        `json:"speed" default:"0.5" min:"0.1" max:"1" doc:"1 is the fastest"`
-	HoldMS int            `json:"hold_ms" default:"500" min:"100" max:"2000" doc:"milliseconds without a further message after which motion ends"`
+	HoldMS int            `json:"hold_ms" default:"500" min:"100" max:"500" doc:"milliseconds without a further message after which motion ends"`
+
+	Control *string `json:"control" contract:"drop" doc:"who controls; the first one has it until release or silence"`
+	Release bool    `json:"release" contract:"drop" doc:"the end of control"`
 }
 
-// Calibrate sets a joint's limits. Move tries a position, set keeps it as the named one, save
-// writes all to disk, reset goes back to what is on disk.
+// Calibrate sets a joint's positions within the limits of the configuration. Move goes to a pulse,
+// test moves the joint from end to end, set makes a pulse the named position (min and max, the
+// limits; low and high, 1 and 100 percent; rest), save keeps all over a restart, reset forgets
+// what was set and saved.
 type Calibrate struct {
 	MessageID string  `json:"message_id" contract:"id" doc:"own id"`
 	Timestamp float64 `json:"timestamp" contract:"now" doc:"Unix seconds"`
 	RequestID *string `json:"request_id" doc:"the status carries it"`
-	Action    string  `json:"action" contract:"required" enum:"move,set,save,reset" doc:"what to do"`
-	Joint     *string `json:"joint" pattern:"^(height|left_leg|right_leg|port_main|port_forearm|port_hand|star_main|star_forearm|star_hand)$" doc:"of move and set"`
-	Position  *string `json:"position" enum:"min,max,rest" doc:"of set"`
+	Action    string  `json:"action" contract:"required" enum:"move,test,set,save,reset" doc:"what to do"`
+	Joint     *string `json:"joint" pattern:"^(height|left_leg|right_leg|port_main|port_forearm|port_hand|star_main|star_forearm|star_hand)$" doc:"of move, test and set"`
+	Position  *string `json:"position" enum:"min,max,rest,low,high" doc:"of set"`
 	Ticks     *int    `json:"ticks" min:"0" max:"4095" doc:"of move and set: 1/4096 of 20 ms"`
 }
 
@@ -132,7 +137,11 @@ func (c *Calibrate) Check() error {
 		}
 		return &Error{Field: field, Problem: "missing"}
 	}
-	if c.Action != "move" && c.Action != "set" {
+	switch c.Action {
+	case "move", "set":
+	case "test":
+		return need("joint", c.Joint != nil)
+	default:
 		return nil
 	}
 	if err := need("joint", c.Joint != nil); err != nil {
@@ -152,4 +161,7 @@ type Joints struct {
 	Command *string `json:"command" doc:"the move that is on"`
 	Moving  bool    `json:"moving" default:"false" doc:"something moves"`
 	Stopped bool    `json:"stopped" default:"false" doc:"an emergency stop is in force"`
+
+	Degrees []float64 `json:"degrees" contract:"drop" max:"16" doc:"angle of each joint from rest: up, forward and the larger percentage are above 0"`
+	LiftMM  float64   `json:"lift_mm" contract:"drop" doc:"height of the body over its height at rest, in mm"`
 }

@@ -36,6 +36,7 @@ func topics() []row {
 		CharacterGet, CharacterResult, CharacterUpdate, CharacterCurrent,
 		DialogueState, DialogueText,
 		MovementTest, MovementStop, MovementResume, MovementCommand, MovementManual, MovementCalibrate, MovementJoints,
+		MovementInfo, MovementHistory, MovementCalibration,
 		MovementStatus, MovementState, MovementFrame,
 		CameraCapture, CameraImage, CameraStatus, CameraFrame, CameraJPEG, CameraMotion,
 		AudioIn, AudioOut,
