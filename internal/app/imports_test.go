@@ -43,6 +43,7 @@ var edges = map[string][]string{
 	"services/movement/pca9685/pca9685test": {},
 
 	"services/llm/chat":    {},
+	"services/llm/offline": {"services/llm/chat"},
 	"services/llm/openai":  {"services/llm/chat"},
 	"services/llm/llmtest": {},
 
