@@ -37,6 +37,7 @@ var edges = map[string][]string{
 	"services/contract":   {},
 	"web":                 {},
 
+	"services/movement/sim":                 {"services/movement/drive", "services/movement/plan"},
 	"services/movement/plan":                {},
 	"services/movement/drive":               {"services/movement/plan"},
 	"services/movement/pca9685":             {},

@@ -52,6 +52,8 @@ type Options struct {
 	IdleOff time.Duration // outputs go off after so long without a move; 0: 10 s, below 0: never
 	Hold    bool          // Run leaves the outputs on at its end, unless it ends a move
 	DeadMan time.Duration // silence that ends manual control; 0: 500 ms
+	// Before is waited for before each request, such as for a machine that is busy with something else.
+	Before func(ctx context.Context, r Request) error
 	// Native runs a request on a machine that has the move itself.
 	Native func(ctx context.Context, r Request) error
 	// Alive is asked while something moves, for how long it has: false means that nobody could stop it.
@@ -99,6 +101,9 @@ func New(o Options) *Engine {
 	}
 	if o.Alive == nil {
 		o.Alive = func(time.Duration) bool { return true }
+	}
+	if o.Before == nil {
+		o.Before = func(context.Context, Request) error { return nil }
 	}
 	if o.Event == nil {
 		o.Event = func(Event) {}

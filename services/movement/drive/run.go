@@ -25,6 +25,12 @@ type manual struct {
 
 // run is the whole of one request.
 func (e *Engine) run(ctx context.Context, r Request, planner plan.Planner) error {
+	if err := e.o.Before(ctx, r); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
 	switch {
 	case r.Name == ManualName:
 		e.o.Event(Event{Request: r, Kind: Started})
