@@ -20,8 +20,30 @@ func EnvName(key string) string {
 
 // legacyEnv are names of the system that tarsd replaces, where they mean the same. A name of
 // our own wins over them.
-var legacyEnv = []struct{ name, key string }{
-	{"LOG_LEVEL", "log.level"},
+var legacyEnv = slices.Concat([]legacy{{"LOG_LEVEL", "log.level", nil}})
+
+// legacy is a name of the environment of the system that tarsd replaces.
+type legacy struct {
+	name, key string
+	as        func(string) string // the value in our form; nil: it is the same
+}
+
+// seconds makes a time span of a number of seconds.
+func seconds(v string) string { return strings.TrimSpace(v) + "s" }
+
+// barList makes a list of what is separated by bars; commas were promised too.
+func barList(v string) string {
+	sep := "|"
+	if !strings.Contains(v, sep) {
+		sep = ","
+	}
+	var items []string
+	for item := range strings.SplitSeq(v, sep) {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, `"`+strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(item)+`"`)
+		}
+	}
+	return "[" + strings.Join(items, ", ") + "]"
 }
 
 // foreignEnv are names that start with our prefix and are not ours to judge: the password of pub
@@ -49,6 +71,9 @@ func (d *decoder) fromEnv(c *Config, env map[string]string) {
 	for _, l := range legacyEnv {
 		if v, ok := env[l.name]; ok {
 			d.where = l.name
+			if l.as != nil {
+				v = l.as(v)
+			}
 			d.assign(c, l.key, v)
 		}
 	}
