@@ -28,14 +28,15 @@ var edges = map[string][]string{
 	"hooks/delivery": {"broker", "internal/wire", "storage"},
 	"broker":         {"internal/wire"},
 
-	"internal/config":     {},
-	"internal/mqttcli":    {},
-	"internal/wire":       {},
-	"internal/engine/use": {},
-	"internal/assets":     {"internal/engine/use"}, // a build tool
-	"storage":             {},
-	"services/contract":   {},
-	"web":                 {},
+	"internal/config":       {},
+	"internal/mqttcli":      {},
+	"internal/wire":         {},
+	"internal/engine/use":   {},
+	"internal/assets":       {"internal/engine/use"}, // a build tool
+	"services/memory/index": {}, "services/memory/persona": {}, "services/memory/legacy": {},
+	"storage":           {},
+	"services/contract": {},
+	"web":               {},
 
 	"services/movement/sim":                 {"services/movement/drive", "services/movement/plan"},
 	"services/movement/plan":                {},
@@ -72,6 +73,8 @@ var owners = map[string][]string{
 	"go.yaml.in/":                                {"internal/config"},
 	"github.com/prometheus/":                     {"hooks/observe"},
 	"golang.org/x/crypto":                        {"hooks/access"},
+	"github.com/BurntSushi/toml":                 {"services/memory/persona"},
+	"github.com/kljensen/snowball":               {"services/memory/index"},
 	"golang.org/x/term":                          {"cmd/tarsd", "internal/mqttcli"},
 	"github.com/mochi-mqtt/server/v2/hooks/stor": {}, // its storage loses messages
 }
