@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,10 +31,12 @@ type Broker struct {
 	opts   options
 	log    *logBuffer
 	store  *storage.DB
-	memory *broker.Memory
+	memory atomic.Pointer[broker.Memory] // DialMemory may run while Restart does
 	tcp    *broker.Listener
 	ws     *broker.Listener
 	cancel context.CancelFunc
+
+	urls [2]string // of the listeners, for KeepPorts
 }
 
 type options struct {
@@ -43,6 +46,7 @@ type options struct {
 	hooks  []delivery.Hook
 	events func(delivery.Event)
 	dir    string
+	keep   bool
 }
 
 // Option changes what Start starts.
@@ -56,6 +60,9 @@ func WithConnLimits(f func(*broker.ConnLimits)) Option { return func(o *options)
 
 // WithStore keeps state in a file in dir, so that Restart finds it again.
 func WithStore(dir string) Option { return func(o *options) { o.dir = dir } }
+
+// KeepPorts makes Restart listen where the broker listened before.
+func KeepPorts() Option { return func(o *options) { o.keep = true } }
 
 // WithPolicy replaces the policy that allows everything.
 func WithPolicy(p delivery.Policy) Option { return func(o *options) { o.policy = p } }
@@ -127,9 +134,12 @@ func (b *Broker) start(t testing.TB) {
 		Front: hooks.NewFront(ctx, b.Engine, b.opts.limits), Limits: b.opts.conn, Log: log,
 	})
 	require.NoError(t, err)
-	b.memory = broker.NewMemory(b.Broker)
-	b.tcp = b.listen(t, "tcp://127.0.0.1:0", log)
-	b.ws = b.listen(t, "ws://127.0.0.1:0/mqtt", log)
+	b.memory.Store(broker.NewMemory(b.Broker))
+	if b.urls[0] == "" || !b.opts.keep {
+		b.urls = [2]string{"tcp://127.0.0.1:0", "ws://127.0.0.1:0/mqtt"}
+	}
+	b.tcp, b.ws = b.listen(t, b.urls[0], log), b.listen(t, b.urls[1], log)
+	b.urls = [2]string{b.tcp.URL(), b.ws.URL()}
 }
 
 func (b *Broker) listen(t testing.TB, url string, log zerolog.Logger) *broker.Listener {
@@ -153,7 +163,7 @@ func (b *Broker) Stop(t testing.TB) {
 		_ = l.Close()
 	}
 	require.NoError(t, b.Broker.Shutdown(ctx))
-	b.memory.Close()
+	b.memory.Load().Close()
 	require.NoError(t, b.Engine.Shutdown(ctx))
 	if b.store != nil {
 		require.NoError(t, b.store.Close())
@@ -161,7 +171,8 @@ func (b *Broker) Stop(t testing.TB) {
 	b.Broker, b.store = nil, nil
 }
 
-// Restart stops the broker and starts it again on other ports, with the same store.
+// Restart stops the broker and starts it again with the same store, on other ports unless KeepPorts
+// says otherwise.
 func (b *Broker) Restart(t testing.TB) {
 	t.Helper()
 	b.Stop(t)
@@ -189,7 +200,7 @@ func (b *Broker) Dial(t testing.TB, transport string) net.Conn {
 		var d net.Dialer
 		c, err = d.DialContext(ctx, "tcp", b.TCP())
 	case "memory":
-		c, err = b.memory.Dial(ctx)
+		c, err = b.DialMemory(ctx)
 	case "ws":
 		c, err = dialWebSocket(ctx, b.WebSocket())
 	default:
@@ -199,6 +210,10 @@ func (b *Broker) Dial(t testing.TB, transport string) net.Conn {
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
+
+// DialMemory connects inside this process, for clients that come back by themselves. Any goroutine
+// may call it, also during Restart.
+func (b *Broker) DialMemory(ctx context.Context) (net.Conn, error) { return b.memory.Load().Dial(ctx) }
 
 // wsConn is the client's end of a WebSocket as a byte stream. Each Write is one message.
 type wsConn struct {
