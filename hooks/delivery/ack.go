@@ -28,6 +28,7 @@ func (l *link) onPuback(a wire.AckPacket) {
 func (s *session) acknowledged(l *link, i int) {
 	s.forget(s.q.at(i))
 	s.q.finish(i)
+	l.ackBehind()
 	if s.q.sent < s.q.n || len(s.cursors) > 0 {
 		s.pump(l)
 		l.courier.touch(l.conn)

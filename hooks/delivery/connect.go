@@ -32,13 +32,15 @@ type Admission struct {
 // the connection's reader goroutine, before the CONNACK; Start has to follow when that is sent.
 func (e *Engine) Connect(ctx context.Context, conn *broker.Conn, peer *Peer) Admission {
 	cp := conn.Connect()
+	terms := e.termsOf(peer)
 	a := e.admit(ctx, cp, peer)
 	if a.Code != wire.Success {
 		e.refused(peer, a)
+		e.holdRefusal(ctx, terms)
 		return a
 	}
 	l := &link{
-		e: e, conn: conn, peer: peer, version: cp.Version,
+		e: e, conn: conn, peer: peer, version: cp.Version, terms: terms,
 		window:   int(min(cp.ReceiveMaximum, e.lim.Inflight)),
 		aliasMax: min(cp.TopicAliasMaximum, e.lim.TopicAliasMaximum),
 	}
@@ -49,14 +51,17 @@ func (e *Engine) Connect(ctx context.Context, conn *broker.Conn, peer *Peer) Adm
 	for _, h := range e.hooks {
 		if in := h.Attach(peer); in != nil {
 			l.inspectors = append(l.inspectors, in)
+			l.follower.add(in)
 		}
 	}
 	peer.KeepAlive = a.KeepAlive // before claim, which lets others see the peer
+	l.pace()
 	if a.Code, a.Reason = e.claim(l, cp, &a); a.Code != wire.Success {
 		e.refused(peer, a)
+		e.holdRefusal(ctx, terms)
 		return a
 	}
-	conn.Attach(l, cp.MaximumPacket, a.KeepAlive)
+	conn.Attach(l, cp.MaximumPacket, l.keepAlive(a.KeepAlive))
 	a.link = l
 	return a
 }
@@ -276,17 +281,26 @@ func (e *Engine) Start(a Admission) {
 	l.started.Store(true)
 	e.event(Event{Kind: "connect", Client: s.id, User: l.peer.User, Remote: l.peer.Remote, Listener: l.peer.Listener})
 	l.conn.Established()
+	l.attach()
+	if l.begin() {
+		l.tellBegan()
+	}
+}
+
+// begin lets deliveries begin, unless the connection has lost its session meanwhile.
+func (l *link) begin() bool {
+	e, s := l.e, l.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.mu.Lock()
 	mine := s.owner == l
 	e.mu.Unlock()
 	if !mine || s.gone || l.ended.Load() {
-		return
+		return false
 	}
 	if !e.policy.Current(l.peer) { // changed since Authenticate, and missed by Kick
 		l.conn.Disconnect(wire.NotAuthorized, "access has changed")
-		return
+		return false
 	}
 	s.link.Store(l)
 	l.told = true
@@ -294,6 +308,7 @@ func (e *Engine) Start(a Admission) {
 	s.q.rewind()
 	s.pump(l)
 	l.courier.touch(l.conn)
+	return true
 }
 
 // release ends what a connection has of its session. It may be called twice.
@@ -323,10 +338,15 @@ func (e *Engine) release(l *link) {
 	if l.told && !e.isClosing() {
 		e.tellClient(SawDisconnect, l)
 	}
+	l.paced.stop()
+	told := l.told
 	s.q.rewind()
 	s.lost = e.now()
 	over := !s.persistent.Load() || s.condemned
 	s.mu.Unlock()
+	if told {
+		l.tellEnded()
+	}
 	s.handOver(over)
 	if over {
 		e.mu.Lock()

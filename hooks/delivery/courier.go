@@ -19,6 +19,7 @@ type publication struct {
 	expiry    uint32 // seconds
 	expires   int64  // Unix ms; 0 = never
 	stored    int64  // Unix ms
+	transient bool   // never on disk
 	kept      *message
 }
 
@@ -121,6 +122,11 @@ func (c *courier) toTarget(p *publication, t *target, g *group, many bool, r *re
 	}
 	l := t.session.link.Load()
 	if l == nil {
+		return
+	}
+	if l.queues(t.qos) {
+		p.stamp(c.e.now)
+		t.session.take(c, p, t, g, 1, waiting, many, r)
 		return
 	}
 	r.taken++

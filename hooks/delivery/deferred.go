@@ -16,6 +16,7 @@ type deferred struct {
 	// Members of shared subscriptions with QoS 0, which get it without a queue.
 	unqueued []target
 	old      *message // retained message that it replaced
+	told     []func(taken bool)
 }
 
 // heldItem is a place in a queue that waits for its commit.
@@ -71,6 +72,7 @@ func (l *link) acceptDeferred(id uint16, p *publication, m *match) {
 	l.remember(id, inboundPending)
 	l.s.deferred.Add(1)
 	l.stored.Add(1)
+	d.told = l.follower.later()
 	defer d.buryGhosts()
 	size := len(p.payload) + 128
 	if !p.retain || p.topic[0] == '$' {
@@ -196,6 +198,9 @@ func (d *deferred) Committed(err error) {
 			var r result // the member has left meanwhile
 			e.notified.toGroup(&d.p, h.group, h.s, &r)
 		}
+	}
+	for _, tell := range d.told {
+		tell(err == nil)
 	}
 	if err != nil {
 		d.withdraw()

@@ -19,6 +19,11 @@
 // message released by PUBREC is recorded before PUBREL leaves, and an inbound id is forgotten on
 // disk before PUBCOMP leaves: either order reversed would deliver twice or never.
 //
+// # Terms
+//
+// A hook may set Terms for a client: a device whose faults the broker absorbs. They change when
+// messages leave and when acknowledgements do, and nothing else; everybody else pays a comparison.
+//
 // # Locks
 //
 // session.mu -> Engine.mu, trie.mu, retained.mu or link.aliasMu -> the buffer of a broker.Conn.

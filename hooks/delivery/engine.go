@@ -103,6 +103,7 @@ type Engine struct {
 	closing  bool
 
 	queued   atomic.Int64 // bytes in all queues
+	holding  atomic.Int32 // refusals that are held back
 	notified *courier     // of the store's notifier goroutine
 	checked  atomic.Int64 // Unix ms of the last look at the store's state
 	degraded atomic.Bool

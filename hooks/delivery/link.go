@@ -19,7 +19,8 @@ type link struct {
 	conn    *broker.Conn
 	peer    *Peer
 	version byte
-	window  int // unacknowledged QoS 1 and 2 messages that the client takes
+	window  int    // unacknowledged QoS 1 and 2 messages that the client takes; guarded by the session's lock
+	terms   *Terms // nil: as everybody
 
 	aliasMax   uint16            // outbound topic aliases that the client takes
 	aliasMu    sync.Mutex        // aliasesOut, and the order of what uses it
@@ -35,6 +36,7 @@ type link struct {
 	topics     map[string]*topicEntry
 	last       *topicEntry
 	inspectors []Inspector
+	follower   follower
 	replays    []*subscription // retained messages to send after the SUBACK
 	published  uint64          // PUBLISH packets since the last flush
 	payload    uint64          // bytes of their payloads
@@ -45,6 +47,7 @@ type link struct {
 	started atomic.Bool
 	ended   atomic.Bool
 	told    bool // taps were shown its beginning; guarded by the session's lock
+	paced   pacing
 }
 
 // topicEntry is what a connection knows of a topic that it publishes to.
@@ -211,9 +214,11 @@ func (l *link) ack(typ byte, id uint16, code wire.Code) {
 // ackStored sends an acknowledgement when all that was submitted before is on disk.
 func (l *link) ackStored(typ byte, id uint16, code wire.Code) {
 	l.stored.Add(1)
-	a := &storedAck{l: l, typ: typ, id: id, code: code}
-	l.e.store.Submit(a.mode(), a, 0)
+	l.submitAck(&storedAck{l: l, typ: typ, id: id, code: code})
 }
+
+// submitAck hands an acknowledgement to the store. l.stored counts it already.
+func (l *link) submitAck(a *storedAck) { l.e.store.Submit(a.mode(), a, 0) }
 
 // done gives the client its quota back, before it can see the acknowledgement. The floor is
 // what the client's own count has: a PUBCOMP may be for a message of an earlier connection.
@@ -236,6 +241,7 @@ type storedAck struct {
 	typ  byte
 	code wire.Code
 	dup  bool // PUBREC for a repeated PUBLISH: only if the first one was accepted
+	own  bool // of a message that the client sent on its own account, see Terms.Nested
 }
 
 // mode is that of the acknowledgement's submission, which has no operations. While the disk
@@ -260,7 +266,7 @@ func (a *storedAck) Committed(err error) {
 	l.done(a.typ, code)
 	// MQTT 3.1.1 has no refusal of a message; what ends an exchange is sent without its code.
 	if code < wire.UnspecifiedError || l.version >= wire.V5 || a.mode() == storage.Keep {
-		l.conn.AppendAck(a.typ, a.id, code)
+		l.appendAck(a.typ, a.id, code, a.own)
 		l.e.notified.touch(l.conn)
 	}
 	l.stored.Add(-1)

@@ -38,7 +38,9 @@ func (l *link) onPublish(p *wire.PublishPacket) error {
 			return err
 		}
 	}
-	return l.accept(p, t)
+	err = l.accept(p, t)
+	l.follower.outcome()
+	return err
 }
 
 // quota counts p against the client's allowance. MQTT 3.1.1 has none; there the reader waits
@@ -134,8 +136,15 @@ func (l *link) inspect(p *wire.PublishPacket, topic string) (bool, error) {
 		if v.Action == Deliver {
 			continue
 		}
+		l.follower.outcome()
+		if v.Action == Absorb {
+			l.refuse(p, wire.Success)
+			return false, nil
+		}
 		l.e.counts.refuse(l.peer, topic, v.Reason, v.Code)
 		switch v.Action {
+		case Repeat:
+			l.ackRepeat(p)
 		case Ignore:
 			l.refuse(p, wire.Success)
 		case Refuse:
@@ -254,6 +263,7 @@ func (l *link) finish(id uint16, p *publication, m *match) {
 			code = wire.NoMatchingSubscribers
 		}
 	}
+	l.follower.taken = code < wire.UnspecifiedError
 	if p.qos == 0 {
 		return
 	}
@@ -267,9 +277,12 @@ func (l *link) finish(id uint16, p *publication, m *match) {
 	if typ == wire.TypePubrec && code < wire.UnspecifiedError {
 		l.remember(id, inboundMemory)
 	}
-	if stored {
+	switch {
+	case l.own(p):
+		l.ackOwn(id, code, stored)
+	case stored:
 		l.ackStored(typ, id, code)
-		return
+	default:
+		l.ack(typ, id, code)
 	}
-	l.ack(typ, id, code)
 }

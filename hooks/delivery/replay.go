@@ -25,7 +25,7 @@ func (s *session) replay(l *link) {
 				continue
 			}
 			var more bool
-			if min(m.qos, c.sub.qos) == 0 {
+			if l.replayQoS(m, c.sub) == 0 {
 				more = s.replayNow(l, c)
 			} else {
 				more = s.replayQueued(l, c, m)
@@ -88,7 +88,7 @@ func (s *session) replayQueued(l *link, c *cursor, m *message) bool {
 		c.advance()
 		return true
 	}
-	it := item{msg: m, qos: min(m.qos, c.sub.qos), retain: true, state: waiting}
+	it := item{msg: m, qos: l.replayQoS(m, c.sub), retain: true, state: waiting}
 	if c.sub.subID > 0 {
 		it.subIDs = []uint32{c.sub.subID}
 	}

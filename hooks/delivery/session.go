@@ -77,7 +77,7 @@ func (s *session) take(c *courier, p *publication, t *target, g *group, qos, sta
 		return 0
 	}
 	seq = s.q.next()
-	record := s.e.store != nil && s.persistent.Load() && p.topic[0] != '$'
+	record := s.e.store != nil && s.persistent.Load() && p.topic[0] != '$' && !p.transient
 	direct := state == waiting && l != nil && s.q.sent == s.q.n && s.q.inflight < l.window && s.q.n < maxID-1
 	// QoS 2 leaves after its commit: a crash before would give its packet id to another message,
 	// which the client would take for a repeat.
@@ -161,8 +161,9 @@ func (s *session) drop(i int, reason string) {
 func (s *session) room(p *publication) string {
 	lim := &s.e.lim
 	size := int64(len(p.payload) + len(p.topic) + len(p.props) + messageOverhead)
+	most := s.link.Load().queueMessages(lim.QueueMessages)
 	fits := func() bool {
-		return s.q.live < lim.QueueMessages && s.q.bytes+size <= lim.QueueBytes
+		return s.q.live < most && s.q.bytes+size <= lim.QueueBytes
 	}
 	if s.e.queued.Load()+size > lim.QueueTotalBytes {
 		return "queue_total_bytes"
@@ -236,6 +237,10 @@ func (s *session) pump(l *link) {
 		}
 		if s.stale(it) {
 			s.drop(i, "expired")
+			continue
+		}
+		if l.tooOld(it) {
+			s.drop(i, "too_old")
 			continue
 		}
 		if it.rec != nil && !it.dup && seq > s.marked && !s.mark(seq, l) {

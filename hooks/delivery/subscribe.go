@@ -81,7 +81,7 @@ func (l *link) subscribe(f *wire.Filter, subID uint32) wire.Code {
 		return wire.NotAuthorized
 	}
 	sub := &subscription{
-		session: s, name: strings.Clone(f.Name), subID: subID, qos: min(f.QoS, e.lim.MaxQoS),
+		session: s, name: strings.Clone(f.Name), subID: subID, qos: min(f.QoS, l.maxQoS()),
 		noLocal: f.NoLocal, rap: f.RetainAsPublished, rh: f.RetainHandling,
 	}
 	sub.filter = strings.Clone(filter)
@@ -110,6 +110,7 @@ func (l *link) subscribe(f *wire.Filter, subID uint32) wire.Code {
 	if sub.replay {
 		l.replays = append(l.replays, sub)
 	}
+	delete(l.paced.awaited, sub.name)
 	return wire.Code(sub.qos)
 }
 
@@ -117,6 +118,7 @@ func (l *link) subscribe(f *wire.Filter, subID uint32) wire.Code {
 // the outbound buffer.
 func (e *Engine) Replay(a Admission) {
 	l := a.link
+	l.subscribed()
 	if len(l.replays) == 0 {
 		return
 	}

@@ -55,6 +55,8 @@ type Action byte
 // The actions, from harmless to final.
 const (
 	Deliver Action = iota // pass it on
+	Absorb                // acknowledge it and go no further: it was meant for the hook, and nothing is lost
+	Repeat                // acknowledge it when what was accepted before is on disk, and go no further
 	Ignore                // acknowledge it and go no further
 	Refuse                // negative acknowledgement where the protocol has one, no delivery
 	Close                 // end the connection with Code

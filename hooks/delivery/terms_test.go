@@ -1,0 +1,426 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tarsd/tarsd/broker/brokertest"
+	"github.com/tarsd/tarsd/hooks/delivery"
+	"github.com/tarsd/tarsd/internal/wire"
+	wt "github.com/tarsd/tarsd/internal/wire/wiretest"
+)
+
+// adviser sets terms for the client "dev" and follows what becomes of its connections and messages.
+type adviser struct {
+	terms *delivery.Terms
+
+	mu   sync.Mutex
+	line *delivery.Line
+	log  []string
+	came chan struct{} // one for each entry of log
+}
+
+func advise(t delivery.Terms) *adviser { return &adviser{terms: &t, came: make(chan struct{}, 100)} }
+
+func (a *adviser) Name() string { return "adviser" }
+func (a *adviser) Terms(p *delivery.Peer) *delivery.Terms {
+	if p.ID != "dev" {
+		return nil
+	}
+	return a.terms
+}
+
+func (a *adviser) Attach(p *delivery.Peer) delivery.Inspector {
+	if p.ID != "dev" {
+		return nil
+	}
+	return a
+}
+func (a *adviser) OnMessage(*delivery.Message) delivery.Verdict { return delivery.Verdict{} }
+func (a *adviser) Began(l *delivery.Line)                       { a.mu.Lock(); a.line = l; a.mu.Unlock(); a.note("began") }
+func (a *adviser) Ended(string)                                 { a.note("ended") }
+func (a *adviser) Outcome(taken bool)                           { a.note(fmt.Sprint("taken ", taken)) }
+func (a *adviser) Later() func(bool) {
+	return func(taken bool) { a.note(fmt.Sprint("later ", taken)) }
+}
+
+func (a *adviser) note(s string) {
+	a.mu.Lock()
+	a.log = append(a.log, s)
+	a.mu.Unlock()
+	a.came <- struct{}{}
+}
+
+// heard waits for n entries and returns them all.
+func (a *adviser) heard(t *testing.T, n int) []string {
+	t.Helper()
+	for range n {
+		select {
+		case <-a.came:
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "nothing heard")
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.log
+}
+
+func device(t *testing.T, b *brokertest.Broker, o wt.Connect) *wt.Conn {
+	t.Helper()
+	o.ClientID = "dev"
+	c, _ := client(t, b, wire.V311, o)
+	return c
+}
+
+func TestWindow(t *testing.T) {
+	t.Parallel()
+	for _, persist := range []bool{false, true} {
+		t.Run(fmt.Sprint("persist ", persist), func(t *testing.T) {
+			t.Parallel()
+			b := brokertest.Start(t, brokertest.WithStore(t.TempDir()), brokertest.WithHooks(advise(delivery.Terms{Window: 1})))
+			p, _ := client(t, b, wire.V5, wt.Connect{ClientID: "p"})
+			p.Publish(wt.Publish{Topic: "a/r", Payload: "retained", Retain: true})
+			p.ExpectQuiet() // it is there
+			d := device(t, b, wt.Connect{Persist: persist})
+			granted := d.Subscribe(wt.Filter{Name: "a/#", Opts: 2})
+			assert.Equal(t, []byte{1}, granted.Codes, "never QoS 2")
+			for i := range 9 {
+				p.Publish(wt.Publish{Topic: "a", Payload: fmt.Sprint(i), QoS: byte(i % 3)})
+			}
+			got := d.ExpectPublish("a/r", "retained")
+			for i := range 9 {
+				assert.Equal(t, byte(1), got.QoS)
+				d.ExpectQuiet()
+				d.Acknowledge(got)
+				got = d.ExpectPublish("a", fmt.Sprint(i))
+			}
+			d.Acknowledge(got)
+			d.ExpectQuiet()
+		})
+	}
+}
+
+func TestQueueOfADevice(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.WithHooks(advise(delivery.Terms{Window: 1, Queue: 3})))
+	d := device(t, b, wt.Connect{Persist: true})
+	d.Subscribe(wt.Filter{Name: "a", Opts: 1})
+	p, _ := client(t, b, wire.V5, wt.Connect{ClientID: "p"})
+	for range 3 {
+		p.Publish(wt.Publish{Topic: "a", QoS: 1})
+	}
+	p.Send(wt.Publish{Topic: "a", QoS: 1, ID: 99}.Bytes(wire.V5))
+	assert.Equal(t, byte(wire.QuotaExceeded), p.Expect(wt.PUBACK).Code)
+	info, ok := b.Engine.Client("dev")
+	require.True(t, ok)
+	assert.Equal(t, map[string]uint64{"queue_full": 1}, info.Dropped)
+}
+
+// TestNestedAcknowledgements is the order that a client needs which handles a message while it waits
+// for the PUBACK of its own.
+func TestNestedAcknowledgements(t *testing.T) {
+	t.Parallel()
+	for _, stored := range []bool{false, true} {
+		t.Run(fmt.Sprint("stored ", stored), func(t *testing.T) {
+			t.Parallel()
+			opts := []brokertest.Option{brokertest.WithHooks(advise(delivery.Terms{Window: 1, Nested: true}))}
+			if stored {
+				opts = append(opts, brokertest.WithStore(t.TempDir()))
+			}
+			b := brokertest.Start(t, opts...)
+			d := device(t, b, wt.Connect{})
+			d.Subscribe(wt.Filter{Name: "command", Opts: 1})
+			p, _ := client(t, b, wire.V5, wt.Connect{ClientID: "p"})
+			publish := func(id uint16, topic string, retain bool) []byte {
+				return wt.Publish{Topic: topic, Payload: "x", QoS: 1, Retain: retain, ID: id}.Bytes(wire.V311)
+			}
+			d.Send(publish(1, "health", true))
+			d.ExpectAck(wt.PUBACK, 1)
+
+			p.Publish(wt.Publish{Topic: "command", Payload: "1", QoS: 1})
+			p.Publish(wt.Publish{Topic: "command", Payload: "2", QoS: 1})
+			first := d.ExpectPublish("command", "1")
+			d.Send(publish(2, "health", true)) // it was on its way when the command came
+			d.Send(publish(3, "answer", false))
+			d.ExpectAck(wt.PUBACK, 3)
+			d.ExpectQuiet()
+			d.Send(wt.Ack(wt.PUBACK, first.ID))
+			d.ExpectAck(wt.PUBACK, 2)
+			d.Receive("command", "2")
+			d.Send(publish(4, "health", true))
+			d.ExpectAck(wt.PUBACK, 4)
+		})
+	}
+}
+
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	attach := []wire.Filter{{Name: "a", QoS: 1}, {Name: "b", QoS: 1}}
+	t.Run("until it has subscribed", func(t *testing.T) {
+		t.Parallel()
+		b := brokertest.Start(t, brokertest.WithHooks(advise(delivery.Terms{Window: 1, Settle: time.Hour, Attach: attach})))
+		d := device(t, b, wt.Connect{})
+		b.Engine.Publish("a", []byte("1"), 1, false)
+		b.Engine.Publish("b", []byte("2"), 0, false)
+		d.Subscribe(wt.Filter{Name: "b", Opts: 1})
+		d.ExpectQuiet()
+		d.Subscribe(wt.Filter{Name: "a", Opts: 1})
+		d.Receive("a", "1")
+		d.Receive("b", "2")
+	})
+	t.Run("until it is quiet", func(t *testing.T) {
+		t.Parallel()
+		b := brokertest.Start(t, brokertest.WithHooks(advise(delivery.Terms{Window: 1, Settle: 300 * time.Millisecond, Attach: attach})))
+		d := device(t, b, wt.Connect{})
+		b.Engine.Publish("a", []byte("1"), 1, false)
+		began := time.Now()
+		d.ExpectQuiet()
+		d.Receive("a", "1")
+		assert.Greater(t, time.Since(began), 290*time.Millisecond)
+		d.ExpectQuiet()
+	})
+}
+
+func TestAttach(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.WithStore(t.TempDir()), brokertest.WithHooks(advise(delivery.Terms{
+		Attach: []wire.Filter{{Name: "a", QoS: 1}, {Name: "b", QoS: 0}},
+	})))
+	b.Engine.Publish("a", []byte("old"), 1, true)
+	d := device(t, b, wt.Connect{Persist: true})
+	d.ExpectQuiet() // no retained message for a subscription that the client did not make
+	b.Engine.Publish("a", []byte("1"), 1, false)
+	d.Receive("a", "1")
+	d.Unsubscribe("a")
+	d.Subscribe(wt.Filter{Name: "b", Opts: 1}) // its own has its own QoS
+	d.Drop()
+	b.Restart(t)
+	d = device(t, b, wt.Connect{Persist: true})
+	info, _ := b.Engine.Client("dev")
+	assert.ElementsMatch(t, []string{"a", "b"}, info.Subscriptions)
+	b.Engine.Publish("b", []byte("2"), 1, false)
+	assert.Equal(t, byte(1), d.Receive("b", "2").QoS)
+	d.Disconnect()
+	d = device(t, b, wt.Connect{})
+	b.Engine.Publish("b", []byte("3"), 1, false)
+	assert.Equal(t, byte(0), d.Receive("b", "3").QoS, "a clean session has what is attached")
+}
+
+// mayNot is a policy that lets nobody subscribe to "secret".
+type mayNot struct{ brokertest.AllowAll }
+
+func (mayNot) MaySubscribe(_ *delivery.Peer, filter string) bool { return filter != "secret" }
+
+func TestAttachIsNoWayAroundThePolicy(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.WithPolicy(mayNot{}), brokertest.WithHooks(advise(delivery.Terms{
+		Attach: []wire.Filter{{Name: "secret", QoS: 1}, {Name: "a", QoS: 1}},
+	})))
+	device(t, b, wt.Connect{}).ExpectQuiet()
+	info, _ := b.Engine.Client("dev")
+	assert.Equal(t, []string{"a"}, info.Subscriptions)
+}
+
+func TestTooOld(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.WithHooks(advise(delivery.Terms{Window: 1, MaxAge: 300 * time.Millisecond})))
+	d := device(t, b, wt.Connect{Persist: true})
+	d.Subscribe(wt.Filter{Name: "a", Opts: 1})
+	var others []*wt.Conn
+	for i := range 4 { // so many that a message of QoS 0 is encoded once for all
+		c, _ := client(t, b, wire.V311, wt.Connect{ClientID: fmt.Sprint("other", i)})
+		c.Subscribe(wt.Filter{Name: "a"})
+		others = append(others, c)
+	}
+	p, _ := client(t, b, wire.V5, wt.Connect{ClientID: "p"})
+	p.Publish(wt.Publish{Topic: "a", Payload: "1", QoS: 1})
+	p.Publish(wt.Publish{Topic: "a", Payload: "2", QoS: 1})
+	p.Publish(wt.Publish{Topic: "a", Payload: "3"})
+	first := d.ExpectPublish("a", "1")
+	<-time.After(400 * time.Millisecond)
+	p.Publish(wt.Publish{Topic: "a", Payload: "4"})
+	others[3].Receive("a", "1")
+	d.Acknowledge(first)
+	d.Receive("a", "4")
+	info, _ := b.Engine.Client("dev")
+	assert.Equal(t, map[string]uint64{"too_old": 2}, info.Dropped)
+
+	p.Publish(wt.Publish{Topic: "a", Payload: "5", QoS: 1})
+	d.ExpectPublish("a", "5")
+	d.Drop() // before it is acknowledged
+	<-time.After(400 * time.Millisecond)
+	d = device(t, b, wt.Connect{Persist: true})
+	d.ExpectQuiet()
+}
+
+func TestLinkInPlaceOfKeepAlive(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []string{"tcp", "memory", "ws"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			b := brokertest.Start(t, brokertest.WithHooks(advise(delivery.Terms{Link: 20 * time.Second})))
+			c := wt.New(t, b.Dial(t, transport), wire.V311)
+			c.Connect(wt.Connect{ClientID: "dev", KeepAlive: 1})
+			if transport == "ws" { // the link is not the client's: the rule holds
+				c.ExpectClosed()
+				return
+			}
+			c.Timeout = 2 * time.Second
+			_, err := c.TryNext()
+			require.ErrorContains(t, err, "timeout")
+			c.ExpectQuiet()
+			info, _ := b.Engine.Client("dev")
+			assert.Equal(t, uint16(1), info.KeepAlive)
+		})
+	}
+}
+
+// nobody is a policy that refuses all.
+type nobody struct{ brokertest.AllowAll }
+
+func (nobody) Authenticate(context.Context, *delivery.Peer, *string, []byte) (wire.Code, string) {
+	return wire.NotAuthorized, "no"
+}
+
+func TestHeldRefusal(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.WithPolicy(nobody{}), brokertest.WithHooks(advise(delivery.Terms{HoldRefusal: 300 * time.Millisecond})))
+	took := func(id string) time.Duration {
+		c := wt.New(t, b.Dial(t, "tcp"), wire.V311)
+		began := time.Now()
+		c.Send(wt.Connect{ClientID: id}.Bytes(wire.V311))
+		p := c.ExpectRefused()
+		require.NotNil(t, p)
+		assert.Equal(t, 4, p.Size)
+		return time.Since(began)
+	}
+	assert.Greater(t, took("dev"), 290*time.Millisecond)
+	assert.Less(t, took("other"), 290*time.Millisecond)
+}
+
+func TestCompanion(t *testing.T) {
+	t.Parallel()
+	a := advise(delivery.Terms{Window: 1})
+	b := brokertest.Start(t, brokertest.WithStore(t.TempDir()), brokertest.WithHooks(a))
+	d := device(t, b, wt.Connect{Persist: true})
+	a.heard(t, 1)
+	require.True(t, a.line.Send("only/you", []byte("1")))
+	require.True(t, a.line.Send("only/you", []byte("2")))
+	assert.Equal(t, byte(1), d.Receive("only/you", "1").QoS)
+	assert.WithinDuration(t, time.Now(), a.line.LastPacket(), 10*time.Second)
+	d.Drop()
+	assert.Equal(t, []string{"began", "ended"}, a.heard(t, 1))
+	assert.False(t, a.line.Send("only/you", []byte("3")))
+	b.Restart(t)
+	d = device(t, b, wt.Connect{Persist: true})
+	d.ExpectQuiet() // the second was never on disk
+}
+
+func TestFollower(t *testing.T) {
+	t.Parallel()
+	start := func(t *testing.T, hooks ...delivery.Hook) (*gated, *adviser, *wt.Conn) {
+		a := advise(delivery.Terms{})
+		x := startGated(t, nil, append([]delivery.Hook{a}, hooks...)...)
+		d, _ := x.dial(t, wire.V5, wt.Connect{ClientID: "dev"})
+		a.heard(t, 1)
+		return x, a, d
+	}
+	t.Run("nobody cares", func(t *testing.T) {
+		t.Parallel()
+		_, a, d := start(t)
+		for qos := range byte(3) {
+			d.Publish(wt.Publish{Topic: "a", QoS: qos})
+			assert.Equal(t, "taken true", a.heard(t, 1)[1+qos])
+		}
+	})
+	t.Run("a later hook objects", func(t *testing.T) {
+		t.Parallel()
+		_, a, d := start(t, ignore{})
+		d.Publish(wt.Publish{Topic: "a", QoS: 1})
+		assert.Equal(t, []string{"began", "taken false"}, a.heard(t, 1))
+	})
+	t.Run("after the commit", func(t *testing.T) {
+		t.Parallel()
+		x, a, d := start(t)
+		s, _ := x.dial(t, wire.V5, kept("s"))
+		s.Subscribe(wt.Filter{Name: "a", Opts: 2})
+		x.idle(t)
+		x.g.close()
+		d.Send(wt.Publish{Topic: "a", QoS: 2, ID: 1}.Bytes(wire.V5))
+		d.ExpectQuiet()
+		assert.Len(t, a.log, 1)
+		x.g.open()
+		d.ExpectAck(wt.PUBREC, 1)
+		assert.Equal(t, []string{"began", "later true"}, a.heard(t, 1))
+	})
+	t.Run("the commit fails", func(t *testing.T) {
+		t.Parallel()
+		x, a, d := start(t)
+		s, _ := x.dial(t, wire.V5, kept("s"))
+		s.Subscribe(wt.Filter{Name: "a", Opts: 2})
+		x.idle(t)
+		x.g.close()
+		d.Send(wt.Publish{Topic: "a", QoS: 2, ID: 1}.Bytes(wire.V5))
+		d.ExpectQuiet()
+		x.g.fail()
+		assert.Equal(t, byte(wire.QuotaExceeded), d.Expect(wt.PUBREC).Code)
+		assert.Equal(t, []string{"began", "later false"}, a.heard(t, 1))
+	})
+	t.Run("queue full", func(t *testing.T) {
+		t.Parallel()
+		a := advise(delivery.Terms{})
+		b := brokertest.Start(t, brokertest.WithHooks(a), limits(func(l *delivery.Limits) { l.QueueMessages = 1 }))
+		s, _ := client(t, b, wire.V5, kept("s"))
+		s.Subscribe(wt.Filter{Name: "a", Opts: 1})
+		s.Drop()
+		require.Eventually(t, func() bool { i, _ := b.Engine.Client("s"); return !i.Connected }, 5*time.Second, time.Millisecond)
+		d := device(t, b, wt.Connect{})
+		d.Publish(wt.Publish{Topic: "a", QoS: 1})
+		d.Publish(wt.Publish{Topic: "a", QoS: 1}) // 3.1.1: acknowledged, and not taken
+		assert.Equal(t, []string{"began", "taken true", "taken false"}, a.heard(t, 3))
+	})
+}
+
+// repeats is a hook that takes every message for a repeat.
+type repeats struct{ ignore }
+
+func (repeats) Attach(*delivery.Peer) delivery.Inspector { return repeats{} }
+func (repeats) OnMessage(m *delivery.Message) delivery.Verdict {
+	if !strings.HasPrefix(m.Topic, "again") {
+		return delivery.Verdict{}
+	}
+	return delivery.Verdict{Action: delivery.Repeat, Reason: "duplicate"}
+}
+
+// TestRepeatIsAcknowledgedBehindWhatItRepeats: the promise of an acknowledgement is that of the first one.
+func TestRepeatIsAcknowledgedBehindWhatItRepeats(t *testing.T) {
+	t.Parallel()
+	for qos := byte(1); qos <= 2; qos++ {
+		t.Run(fmt.Sprint("QoS ", qos), func(t *testing.T) {
+			t.Parallel()
+			x := startGated(t, nil, repeats{})
+			s, _ := x.dial(t, wire.V5, kept("s"))
+			s.Subscribe(wt.Filter{Name: "a", Opts: 1})
+			x.idle(t)
+			p, _ := x.dial(t, wire.V5, wt.Connect{ClientID: "p"})
+			q, _ := x.dial(t, wire.V5, wt.Connect{ClientID: "q"})
+			x.g.close()
+			p.Send(wt.Publish{Topic: "a", QoS: 1, ID: 1}.Bytes(wire.V5))
+			p.ExpectQuiet()
+			q.Send(wt.Publish{Topic: "again", QoS: qos, ID: 1}.Bytes(wire.V5))
+			q.ExpectQuiet()
+			x.g.open()
+			ack := []byte{0, wt.PUBACK, wt.PUBREC}[qos]
+			q.ExpectAck(ack, 1)
+			p.ExpectAck(wt.PUBACK, 1)
+		})
+	}
+}
