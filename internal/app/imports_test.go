@@ -24,6 +24,7 @@ var edges = map[string][]string{
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
 	"hooks/limit":    {"hooks/delivery", "internal/wire"},
+	"hooks/health":   {"hooks/delivery", "services/contract"},
 	"hooks/observe":  {"hooks/delivery", "internal/wire"},
 	"hooks/delivery": {"broker", "internal/wire", "storage"},
 	"broker":         {"internal/wire"},

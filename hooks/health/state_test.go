@@ -1,0 +1,665 @@
+package health
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tarsd/tarsd/hooks/delivery"
+)
+
+func TestStories(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]string{
+		"one of our services: all of its life": `
+			+tars-stt will
+			= stt connected
+			tars-stt: stt ok ready
+			= stt ready
+			> tars-stt ok ready
+			tars-stt: stt bad shutdown
+			> tars-stt bad shutdown
+			~tars-stt
+			wait 1h
+			= stt shutdown
+			>`,
+		"a will is enough, and says it under the other name too": `
+			+tars-stt will
+			tars-stt: stt ok ready
+			> tars-stt ok ready
+			-tars-stt
+			will tars-stt stt disconnected
+			> tars-stt bad disconnected
+			wait 1h
+			= stt disconnected
+			>`,
+		"one that speaks for itself is not declared ready when it is back": `
+			+tars-stt will
+			tars-stt: stt ok ready
+			> tars-stt ok ready
+			-tars-stt
+			will tars-stt stt disconnected
+			> tars-stt bad disconnected
+			+tars-stt will
+			wait 1m
+			= stt connected
+			>
+			tars-stt: stt ok reconnected
+			= stt reconnected
+			> tars-stt ok reconnected
+			>`,
+		"a legacy service that dies without a will": `
+			+tars-llm
+			tars-llm: tars-llm ok ready
+			> llm ok ready
+			-tars-llm
+			= llm disconnected
+			>
+			wait 1s
+			> llm bad disconnected
+			> tars-llm bad disconnected
+			wait 1h
+			>`,
+		"a legacy service that comes back": `
+			+tars-llm
+			tars-llm: tars-llm ok ready
+			> llm ok ready
+			-tars-llm
+			wait 1s
+			> llm bad disconnected
+			> tars-llm bad disconnected
+			+tars-llm
+			tars-llm: tars-llm ok ready
+			> llm ok ready
+			wait 1m
+			= llm ready
+			>`,
+		"a connection that is replaced at once is no loss worth a message": `
+			+tars-llm
+			tars-llm: tars-llm ok ready
+			> llm ok ready
+			-tars-llm
+			+tars-llm
+			wait 1m
+			= llm reconnected
+			>`,
+		"firmware that reconnects and says nothing": `
+			+tars-esp32
+			tars-esp32. movement-esp32 ok ready
+			> movement-controller ok ready
+			> tars-esp32 ok ready
+			-tars-esp32
+			wait 1s
+			> movement-esp32 bad disconnected bare
+			> movement-controller bad disconnected
+			> tars-esp32 bad disconnected
+			+tars-esp32
+			= movement-esp32 reconnected
+			wait 1s
+			> movement-esp32 ok reconnected bare
+			> movement-controller ok reconnected
+			> tars-esp32 ok reconnected
+			wait 1h
+			>`,
+		"the device's profile speaks for it: nothing to add": `
+			+tars-esp32
+			tars-esp32. movement-esp32 ok ready
+			> movement-controller ok ready
+			> tars-esp32 ok ready
+			-tars-esp32
+			server. movement-esp32 bad disconnected
+			> movement-controller bad disconnected
+			> tars-esp32 bad disconnected
+			wait 1m
+			>
+			+tars-esp32
+			server. movement-esp32 ok reconnected
+			= movement-esp32 reconnected
+			> movement-controller ok reconnected
+			> tars-esp32 ok reconnected
+			wait 1m
+			>`,
+		"frame_timeout is not down": `
+			+tars-esp32
+			tars-esp32. movement-esp32 ok ready
+			> movement-controller ok ready
+			> tars-esp32 ok ready
+			wait 300s
+			tars-esp32. movement-esp32 bad frame_timeout
+			= movement-esp32 ready
+			wait 1s
+			> movement-esp32 ok ready bare
+			wait 1h
+			>`,
+		"heartbeats that stop": `
+			+tars-llm
+			tars-llm: tars-llm ok ready
+			> llm ok ready
+			beat tars-llm
+			wait 5s
+			beat tars-llm
+			wait 15s
+			= llm ready
+			wait 1s
+			= llm stale
+			wait 1s
+			> llm bad stale
+			> tars-llm bad stale
+			wait 1h
+			>
+			beat tars-llm
+			= llm ready
+			wait 1s
+			> llm ok ready
+			> tars-llm ok ready
+			-tars-llm
+			wait 1s
+			> llm bad disconnected`,
+		"a slow heart is learned": `
+			+tars-llm
+			tars-llm: tars-llm ok ready
+			beat tars-llm
+			wait 14s
+			beat tars-llm
+			wait 14s
+			beat tars-llm
+			wait 42s
+			= llm ready
+			wait 5s
+			= llm stale`,
+		"one long gap does not change the pace": `
+			+tars-llm
+			tars-llm: tars-llm ok ready
+			beat tars-llm
+			wait 5s
+			beat tars-llm
+			wait 5s
+			beat tars-llm
+			wait 14s
+			beat tars-llm
+			wait 17s
+			= llm stale`,
+		"who sends no heartbeats is never stale": `
+			+tars-router
+			tars-router: router ok ready
+			wait 24h
+			= router ready`,
+		"a health message is a sign of life too": `
+			+tars-llm
+			tars-llm: llm ok ready
+			beat tars-llm
+			wait 12s
+			tars-llm: llm ok ready
+			wait 12s
+			= llm ready`,
+		"an error of ours holds until it is taken back": `
+			+tars-camera will
+			tars-camera: camera ok ready
+			tars-camera: camera bad no_camera unplugged
+			= camera error
+			> tars-camera ok ready
+			> tars-camera bad no_camera
+			wait 1h
+			= camera error
+			>
+			tars-camera: camera ok ready
+			= camera ready
+			> tars-camera ok ready
+			>`,
+		"an error of an older peer is over after a while": `
+			+tars-memory
+			tars-memory: memory ok ready
+			tars-memory: memory bad oops
+			= memory error
+			> tars-memory ok ready
+			> tars-memory bad oops
+			wait 59s
+			= memory error
+			wait 2s
+			= memory ready
+			> memory ok ready
+			> tars-memory ok ready
+			wait 1h
+			>`,
+		"an error does not survive its peer": `
+			+tars-memory
+			tars-memory: memory bad oops
+			-tars-memory
+			wait 1s
+			> tars-memory bad oops
+			> memory bad disconnected
+			> tars-memory bad disconnected`,
+		"the legacy movement service and a bad command of somebody else": `
+			+tars-movement
+			tars-movement: tars-movement ok ready
+			> movement ok ready
+			> movement-service ok ready
+			tars-movement: tars-movement bad invalid_command
+			= movement ready
+			wait 1s
+			> tars-movement ok ready
+			wait 1h
+			>`,
+		"a supervisor restarts a service": `
+			+tars-stt will
+			tars-stt: stt ok ready
+			> tars-stt ok ready
+			tars-stt: stt bad restarting engine failed
+			= stt restarting
+			> tars-stt bad restarting
+			~tars-stt
+			= stt restarting
+			wait 10s
+			+tars-stt will
+			= stt connected
+			tars-stt: stt ok ready
+			= stt ready
+			> tars-stt ok ready
+			>`,
+		"a supervisor of its own speaks for a service that has gone": `
+			+tars-stt will
+			+boss
+			tars-stt: stt ok ready
+			> tars-stt ok ready
+			tars-stt: stt bad shutdown
+			> tars-stt bad shutdown
+			~tars-stt
+			boss: stt bad restarting panic
+			= stt restarting
+			> tars-stt bad restarting
+			+tars-stt will
+			tars-stt: stt ok ready
+			= stt ready
+			> tars-stt ok ready
+			~boss
+			= stt ready
+			wait 1m
+			>`,
+		"restarting for ever is gone": `
+			+tars-stt will
+			tars-stt: stt ok ready
+			> tars-stt ok ready
+			tars-stt: stt bad restarting panic
+			> tars-stt bad restarting
+			-tars-stt
+			wait 6m
+			= stt disconnected
+			> stt bad disconnected
+			> tars-stt bad disconnected`,
+		"shutdown counts for the connection on which it was said": `
+			+tars-tts
+			tars-tts: tars-tts ok ready
+			tars-tts: tars-tts bad shutdown
+			~tars-tts
+			= tts shutdown
+			+tars-tts
+			-tars-tts
+			= tts disconnected`,
+		"left without a word": `
+			+tars-tts
+			tars-tts: tts ok ready
+			> tars-tts ok ready
+			~tars-tts
+			= tts disconnected
+			wait 1s
+			> tts bad disconnected
+			> tars-tts bad disconnected`,
+		"two topics of one legacy service: the latest counts": `
+			+tars-memory
+			tars-memory: tars-memory ok ready
+			> memory ok ready
+			tars-memory: memory ok started
+			> tars-memory ok started
+			tars-memory: tars-memory bad shutdown
+			> memory bad shutdown
+			~tars-memory
+			wait 1m
+			= memory shutdown
+			>`,
+		"an old and a new version at once": `
+			+wake-activation
+			wake-activation: wake-activation ok ready
+			> wake ok ready
+			+tars-wake will
+			= wake ready
+			tars-wake: wake ok ready
+			= wake ready
+			> wake-activation ok ready
+			-tars-wake
+			will tars-wake wake disconnected
+			= wake ready
+			wait 1s
+			> wake ok ready
+			-wake-activation
+			wait 1s
+			= wake disconnected
+			> wake bad disconnected
+			> wake-activation bad disconnected
+			>`,
+		"a tool that says something and goes": `
+			+mosqpub
+			mosqpub: garden ok ready
+			= garden ready
+			~mosqpub
+			wait 1h
+			= garden ready
+			>`,
+		"a foreign client that dies takes its peer with it": `
+			+bridge
+			bridge: garden ok ready
+			bridge: pond ok ready
+			-bridge
+			wait 1s
+			= garden disconnected
+			= pond disconnected
+			> garden bad disconnected
+			> pond bad disconnected
+			+bridge
+			= garden reconnected
+			wait 1s
+			> garden ok reconnected
+			> pond ok reconnected`,
+		"a client that never speaks of its health": `
+			+tars-ui
+			= ui connected
+			-tars-ui
+			wait 1h
+			= ui disconnected
+			>`,
+		"heartbeats alone, without a will": `
+			+tars-stt
+			beat tars-stt
+			= stt ready
+			wait 1s
+			> stt ok ready
+			> tars-stt ok ready`,
+		"heartbeats alone of one with a will are not ready": `
+			+tars-stt will
+			beat tars-stt
+			wait 1s
+			= stt connected
+			>`,
+		"cleared by its owner": `
+			+tars-tts
+			tars-tts: tts ok ready
+			> tars-tts ok ready
+			-tars-tts
+			wait 1s
+			> tts bad disconnected
+			> tars-tts bad disconnected
+			clear tars-tts
+			> tts cleared
+			= tts unknown
+			wait 1h
+			>`,
+		"cleared while it is there": `
+			+tars-tts
+			tars-tts: tts ok ready
+			> tars-tts ok ready
+			clear tts
+			> tars-tts cleared
+			wait 1h
+			= tts connected
+			>`,
+		"an unknown name with the prefix is found under both": `
+			+tars-eink
+			tars-eink: tars-eink ok ready
+			= eink ready
+			> eink ok ready`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			newStory(t, nil).run(script)
+		})
+	}
+}
+
+// A message that is carried to another name is the same message.
+func TestMirrorKeepsTheEnvelope(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, nil)
+	s.run("+tars-stt\n tars-stt: tars-stt ok ready")
+	assert.JSONEq(t, string(s.kept["tars-stt"]), string(s.kept["stt"]))
+
+	s.run("+tars-esp32\n tars-esp32. movement-esp32 ok ready")
+	assert.JSONEq(t, `{"ok":true,"event":"ready","timestamp":12}`, string(s.kept["movement-esp32"]), "stays as it is on its own topic")
+	m := s.said("movement-controller")
+	assert.False(t, m.Bare)
+	assert.Equal(t, "movement-esp32", m.Source)
+	assert.Len(t, m.ID, 32)
+	assert.InDelta(t, unix(s.now), m.Data.Timestamp, 1, "the board's clock is not passed on")
+	assert.InDelta(t, unix(s.now), m.TS, 1)
+
+	// The other way: an envelope under another name reaches the page that reads the bare form.
+	s.run("+host\n host: movement-controller bad overheated")
+	assert.True(t, s.said("movement-esp32").Bare)
+	assert.False(t, s.said("movement-esp32").Data.OK)
+}
+
+func TestVerdictMessage(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, nil)
+	s.run("+tars-tts\n tars-tts: tts ok ready\n -tars-tts\n wait 1s")
+	m := s.said("tts")
+	assert.Equal(t, "health.status", m.Type)
+	assert.Equal(t, "tarsd", m.Source)
+	assert.Equal(t, "closed by peer", *m.Data.Err)
+	assert.InDelta(t, unix(s.now), m.TS, 2)
+	assert.Equal(t, m.ID, s.said("tars-tts").ID)
+}
+
+// After a restart of the broker what was retained holds for a while.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	kept := func(s *story, from, level string, ok bool, event string) delivery.Sight {
+		s.ids++
+		s.kept[level] = envelope(fmt.Sprint(s.ids), from, ok, event, "", unix(s.now))
+		return delivery.Sight{Topic: healthPrefix + level, From: from, Payload: s.kept[level], Retain: true, At: s.now.Add(-time.Hour)}
+	}
+	for name, test := range map[string]struct {
+		retained func(s *story) []delivery.Sight
+		script   string
+	}{
+		"never comes back": {func(s *story) []delivery.Sight {
+			return []delivery.Sight{kept(s, "tars-tts", "tars-tts", true, "ready"), kept(s, "", "tts", true, "ready")}
+		}, `
+			= tts unknown
+			wait 29s
+			= tts unknown
+			>
+			wait 2s
+			= tts disconnected
+			> tts bad disconnected
+			> tars-tts bad disconnected
+			wait 24h
+			>`},
+		"comes back without a word": {func(s *story) []delivery.Sight {
+			return []delivery.Sight{kept(s, "tars-tts", "tars-tts", true, "ready"), kept(s, "", "tts", true, "ready")}
+		}, `
+			wait 10s
+			+tars-tts
+			wait 1h
+			= tts reconnected
+			>`},
+		"the other name is missing": {func(s *story) []delivery.Sight {
+			return []delivery.Sight{kept(s, "tars-tts", "tars-tts", true, "ready")}
+		}, `
+			> tts ok ready
+			+tars-tts
+			wait 1h
+			>`},
+		"gone as it said": {func(s *story) []delivery.Sight {
+			return []delivery.Sight{kept(s, "tars-tts", "tars-tts", false, "shutdown"), kept(s, "", "tts", false, "shutdown")}
+		}, `
+			= tts shutdown
+			wait 1h
+			>`},
+		"gone before, and back without a word": {func(s *story) []delivery.Sight {
+			return []delivery.Sight{kept(s, "", "tars-tts", false, "disconnected"), kept(s, "", "tts", false, "disconnected")}
+		}, `
+			= tts disconnected
+			+tars-tts
+			= tts reconnected
+			wait 1s
+			> tts ok reconnected
+			> tars-tts ok reconnected`},
+		"a foreign speaker": {func(s *story) []delivery.Sight {
+			return []delivery.Sight{kept(s, "bridge", "garden", true, "ready")}
+		}, `
+			+bridge
+			= garden reconnected
+			wait 1h
+			>
+			-bridge
+			wait 1s
+			> garden bad disconnected`},
+		"an error of a service that is not there": {func(s *story) []delivery.Sight {
+			return []delivery.Sight{kept(s, "tars-memory", "memory", false, "oops"), kept(s, "", "tars-memory", false, "oops")}
+		}, `
+			wait 31s
+			= memory disconnected
+			> memory bad disconnected
+			> tars-memory bad disconnected`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStory(t, nil)
+			s.table.load(test.retained(s), s.now)
+			s.collect()
+			s.run(test.script)
+		})
+	}
+}
+
+func TestRequired(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, func(o *Options) { o.Services = []string{"stt"}; o.Required = []string{"tars-esp32", "lamp"} })
+	w := &Watcher{o: *s.table.o, table: s.table, tap: &delivery.Tap{}, started: s.now}
+	assert.Equal(t, []string{"lamp", "movement-esp32", "stt"}, w.Verdict().Down)
+	assert.Empty(t, w.Verdict().Failed, "they have time to come")
+	assert.False(t, w.Verdict().Ready)
+
+	s.run("+tars-stt will\n +tars-esp32\n tars-esp32. movement-esp32 ok ready")
+	assert.Equal(t, []string{"lamp", "stt"}, w.Verdict().Down, "a service of ours says when it is ready")
+	s.run("tars-stt: stt ok ready")
+	assert.True(t, w.Verdict().Ready)
+	s.run("+tars-lamp")
+	assert.Empty(t, w.Verdict().Down, "who never speaks of its health is as well as its connection")
+	s.run("-tars-lamp")
+	assert.Equal(t, []string{"lamp"}, w.Verdict().Down)
+	s.run("-tars-stt")
+	assert.Equal(t, []string{"stt"}, w.Verdict().Failed, "it was up, so there is nothing to wait for")
+	assert.True(t, w.Verdict().Ready, "and stays: who depends on it starts once")
+	s.run("wait 31s")
+	assert.Equal(t, "lamp is disconnected, stt is disconnected", w.Verdict().Reason())
+
+	b, err := json.Marshal(w.Report())
+	require.NoError(t, err)
+	assert.Contains(t, string(b), `"name":"movement-esp32","state":"ready","up":true,"required":true`)
+	assert.NotContains(t, string(b), "router", "nobody knows of it")
+}
+
+func TestFigures(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, nil)
+	w := &Watcher{o: *s.table.o, table: s.table, tap: &delivery.Tap{}, started: s.now}
+	s.run(`
+		+tars-stt will
+		tars-stt: stt ok ready
+		beat tars-stt
+		wait 4s
+		beat tars-stt
+		tars-stt: stt bad restarting one
+		tars-stt: stt bad restarting two
+		tars-stt: stt ok ready
+		-tars-stt
+		+tars-stt will
+		beat tars-stt`)
+	rep := w.Report()
+	require.Len(t, rep.Peers, 1)
+	p := rep.Peers[0]
+	assert.Equal(t, 2, p.Restarts)
+	assert.Equal(t, 1, p.Losses)
+	assert.Equal(t, 2, p.Connects)
+	assert.InDelta(t, 4001, p.IntervalMS, 1)
+	require.NotNil(t, p.LatencyMS)
+	assert.InDelta(t, 2, *p.LatencyMS, 0.5)
+	assert.Equal(t, []string{"tars-stt"}, p.Clients)
+
+	s.message("tars-stt", "system/keepalive/tars-stt", `{"ok":true,"event":"heartbeat","timestamp":12}`, false)
+	assert.Nil(t, w.Report().Peers[0].LatencyMS, "a clock that counts from power-on tells no latency")
+}
+
+// Names are chosen by strangers: what they can make grow has a bound, and who matters keeps a place.
+func TestFlood(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, nil)
+	s.run("+tars-stt will\n tars-stt: stt ok ready")
+	for i := range 10_000 {
+		s.message("mallory", fmt.Sprintf("%sx%d", healthPrefix, i), `{"ok":true}`, true)
+		s.message("mallory", fmt.Sprintf("%stars-y%d", healthPrefix, i), `{"ok":true}`, true)
+		s.see(delivery.Sight{Kind: delivery.SawConnect, Peer: &delivery.Peer{ID: fmt.Sprintf("tars-z%d", i)}})
+	}
+	assert.LessOrEqual(t, len(s.table.records), maxRecords)
+	assert.Positive(t, s.table.refused)
+	s.run("= stt ready\n -tars-stt\n = stt disconnected")
+	s.run("+tars-tts will\n tars-tts: tts ok ready\n = tts ready")
+
+	for _, level := range []string{"", "a/b", "a b", "\x1b[31m", "ä", "..//", string(make([]byte, 65)), "tars-"} {
+		n := len(s.table.records)
+		s.message("mallory", healthPrefix+level, `{"ok":true}`, true)
+		s.message("mallory", keepalivePrefix+level, `{"ok":true}`, false)
+		if level != "tars-" { // a name like another
+			assert.Len(t, s.table.records, n, "%q", level)
+		}
+	}
+	many := newStory(t, nil) // one bound client for many names: ended at once
+	many.run("+bridge")
+	for i := range 500 {
+		many.message("bridge", fmt.Sprintf("%sx%d", healthPrefix, i), `{"ok":true}`, true)
+	}
+	assert.Len(t, many.table.bound["bridge"], 500)
+	many.run("-bridge\n = x0 disconnected\n = x499 disconnected")
+}
+
+func TestJunk(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, nil)
+	s.run("+tars-stt\n tars-stt: stt ok ready\n > tars-stt ok ready")
+	for _, b := range []string{"x", "null", "[]", `"ok"`, `{}`, `{"ok":null}`, `{"ok":"yes"}`, `{"type":"x","data":{}}`, `{"type":"x","data":[1]}`} {
+		s.message("tars-stt", healthPrefix+"stt", b, true)
+		s.message("tars-stt", keepalivePrefix+"tars-stt", b, true)
+	}
+	assert.Equal(t, uint64(18), s.table.malformed)
+	s.run("= stt ready\n >")
+}
+
+func TestResync(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, nil)
+	s.run("+tars-stt will\n tars-stt: stt ok ready\n beat tars-stt\n +tars-llm\n tars-llm: llm ok ready")
+	s.log = nil
+	// Lost: llm has gone, tts has come and said that it is ready, and heartbeats of stt.
+	delete(s.peers, "tars-llm")
+	s.peers["tars-tts"] = &delivery.Peer{ID: "tars-tts"}
+	s.now = s.now.Add(20 * time.Second)
+	tts := envelope("t1", "tars-tts", true, "ready", "", unix(s.now))
+	s.table.resync([]delivery.Sight{
+		{Topic: healthPrefix + "tts", From: "tars-tts", Payload: tts, Retain: true},
+		{Topic: healthPrefix + "stt", From: "tars-stt", Payload: s.kept["stt"], Retain: true},
+	}, s.now)
+	s.collect()
+	s.run(`
+		= stt ready
+		= llm disconnected
+		= tts ready
+		> tars-tts ok ready
+		wait 1s
+		> llm bad disconnected
+		> tars-llm bad disconnected
+		>`)
+}
