@@ -37,6 +37,7 @@ var edges = map[string][]string{
 	"services/memory/index": {}, "services/memory/persona": {}, "services/memory/legacy": {},
 	"storage":           {},
 	"services/contract": {},
+	"services/client":   {"services/contract"},
 	"web":               {},
 
 	"services/movement/sim":                 {"services/movement/drive", "services/movement/plan"},
@@ -68,8 +69,8 @@ var edges = map[string][]string{
 var owners = map[string][]string{
 	"github.com/mochi-mqtt/":                     {"broker", "hooks"},
 	"go.etcd.io/bbolt":                           {"storage"},
-	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/mqttcli"},
-	"github.com/eclipse/":                        {"internal/mqttcli"},
+	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/mqttcli", "services/client"},
+	"github.com/eclipse/":                        {"internal/mqttcli", "services/client"},
 	"github.com/alecthomas/kong":                 {"cmd/tarsd"},
 	"go.yaml.in/":                                {"internal/config"},
 	"github.com/prometheus/":                     {"hooks/observe"},
