@@ -73,6 +73,9 @@ func readHead(payload []byte) (head, *Error) {
 		s.peek()
 		start := s.pos
 		if err := s.skip(); err != nil {
+			if string(key) != "data" { // the path of a payload's field is the same in both forms
+				err = err.under(string(key))
+			}
 			return h, err
 		}
 		h.put(key, payload[start:s.pos])
@@ -148,6 +151,9 @@ func (h *head) envelope() (Envelope, *Error) {
 		if *part.to, err = s.text(); err != nil {
 			return e, err.under("envelope." + part.name)
 		}
+	}
+	if e.Type == "" {
+		return e, &Error{Field: "envelope.type", Problem: "empty"}
 	}
 	if h.ts != nil {
 		s := scanner{b: h.ts}
@@ -309,6 +315,9 @@ func (s *scanner) value(v reflect.Value, t *value) *Error {
 	if problem := t.judge(v); problem != "" {
 		return &Error{Problem: problem, Value: shown(s.b[start:s.pos])}
 	}
+	if t.kind == kindString && !t.ptr && t.def.IsValid() && v.Len() == 0 {
+		v.Set(t.def) // as on output
+	}
 	return nil
 }
 
@@ -343,9 +352,6 @@ func (s *scanner) plainValue(v reflect.Value, t *value) *Error {
 		x, err := s.any()
 		if err == nil && x != nil {
 			v.Set(reflect.ValueOf(x))
-		}
-		if err == nil && x == nil {
-			return wrong("must not be null")
 		}
 		return err
 	}
@@ -435,9 +441,6 @@ func (s *scanner) float(numeric bool) (float64, *Error) {
 		return f, nil
 	}
 	if c != '-' && (c < '0' || c > '9') {
-		if bytesAre(s.b[s.pos:], "NaN", "Infinity") {
-			return 0, wrong("want a finite number")
-		}
 		return 0, s.unfit("a number")
 	}
 	raw, _, err := s.number()
@@ -449,10 +452,6 @@ func (s *scanner) float(numeric bool) (float64, *Error) {
 		return 0, &Error{Problem: "number out of range", Value: shown(raw)}
 	}
 	return f, nil
-}
-
-func bytesAre(b []byte, words ...string) bool {
-	return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(string(b[:min(len(b), len(w))]), w) })
 }
 
 // int reads a whole number, also one that is written as 5.0, as Python does.

@@ -188,9 +188,6 @@ func (t *value) append(b []byte, v reflect.Value) ([]byte, *Error) {
 	case kindStruct:
 		return t.plan.append(b, v)
 	default:
-		if v.IsNil() {
-			return nil, wrong("must not be null")
-		}
 		return appendAny(b, v.Interface(), 0)
 	}
 }

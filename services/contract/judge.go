@@ -22,6 +22,9 @@ func (t *value) judge(v reflect.Value) string {
 			return "length " + strconv.Itoa(v.Len()) + ", want " + t.span()
 		}
 	case kindAny:
+		if v.IsNil() {
+			return "must not be null"
+		}
 		if len(t.kinds) > 0 && !slices.Contains(t.kinds, kindName(v)) {
 			return "want one of " + strings.Join(t.kinds, ", ")
 		}
@@ -74,8 +77,6 @@ func kindName(v reflect.Value) string {
 		return "object"
 	case []any:
 		return "array"
-	case nil:
-		return "null"
 	default:
 		return "number"
 	}

@@ -242,17 +242,25 @@ func (s *scanner) skip() *Error {
 			if err != nil || !more {
 				return err
 			}
+			var key []byte
 			if c == '{' {
-				if _, err := s.key(); err != nil {
+				if key, err = s.key(); err != nil {
 					return err
 				}
 			}
 			if err := s.skip(); err != nil {
+				if c == '{' {
+					err = err.under(string(key))
+				}
 				return err
 			}
 		}
 	default:
+		start := s.pos
 		_, _, err := s.number()
+		if err != nil && (bytes.HasPrefix(s.b[start:], []byte("NaN")) || bytes.HasPrefix(s.b[s.pos:], []byte("Infinity"))) {
+			return wrong("want a finite number") // Python writes these
+		}
 		return err
 	}
 }
