@@ -71,7 +71,7 @@ func TestEncodeRefuses(t *testing.T) {
 			_, err := MemoryResults.Encode(Envelope{}, QueryResults{Results: []QueryResult{{}}})
 			return err
 		}},
-		{"memory/forget: want exactly one of id, text, before and all", func() error { _, err := MemoryForget.Encode(Envelope{}, Forget{}); return err }},
+		{"memory/forget: want exactly one of id, text, a time, last and all", func() error { _, err := MemoryForget.Encode(Envelope{}, Forget{}); return err }},
 		{"audio/in/a: message of more than 8 MiB", func() error { _, err := AudioIn.At("a").Encode(Envelope{}, make([]byte, MaxPayload+1)); return err }},
 	} {
 		err := c.err()

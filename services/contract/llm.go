@@ -9,7 +9,7 @@ var (
 	}}
 	LLMResponse = Topic[ChatResponse]{Spec{
 		Name: "llm/response", Type: "llm.response", QoS: 1, Dedup: true,
-		Publishers: []string{"llm"}, Subscribers: []string{"router", "ui", "page"},
+		Publishers: []string{"llm"}, Subscribers: []string{"router", "memory", "ui", "page"},
 		Doc: "The whole answer or an error, after the stream. Deduplicated: a repeat could be spoken again.",
 	}}
 	LLMStream = Topic[ChatDelta]{Spec{
@@ -23,6 +23,10 @@ var (
 		Doc: "Give up on an answer. Not deduplicated: a repeat finds nothing to cancel, and one that was lost must get through.",
 	}}
 )
+
+// ChatCancelled is the error of the response to a request that was cancelled. It is not to be
+// spoken; every other error is a sentence that is.
+const ChatCancelled = "cancelled"
 
 // ChatRequest asks the language model. New sets Stream.
 type ChatRequest struct {
@@ -49,7 +53,7 @@ type ChatResponse struct {
 	MessageID string  `json:"message_id" contract:"id" doc:"own id"`
 	ID        string  `json:"id" contract:"required" doc:"of the request"`
 	Reply     *string `json:"reply" doc:"the answer"`
-	Error     *string `json:"error" doc:"why there is none, or none to the end"`
+	Error     *string `json:"error" doc:"why there is none, or none to the end, as a sentence that can be spoken"`
 	Provider  *string `json:"provider" doc:"who answered"`
 	Model     *string `json:"model" doc:"with which model"`
 	Tokens    Object  `json:"tokens" contract:"null" doc:"the provider's account of tokens"`
@@ -59,7 +63,7 @@ type ChatResponse struct {
 type ChatDelta struct {
 	MessageID string  `json:"message_id" contract:"id" doc:"own id"`
 	ID        string  `json:"id" contract:"required" doc:"of the request"`
-	Seq       *int    `json:"seq" doc:"place in the stream, from 1"`
+	Seq       *int    `json:"seq" doc:"place in the stream, from 0; the legacy worker begins at 1"`
 	Delta     *string `json:"delta" doc:"text to add"`
 	Done      bool    `json:"done" default:"false" doc:"nothing more comes"`
 	Provider  *string `json:"provider" doc:"who answers"`

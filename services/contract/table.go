@@ -1,7 +1,9 @@
 package contract
 
 import (
+	"bytes"
 	"cmp"
+	"embed"
 	"encoding/json"
 	"reflect"
 	"slices"
@@ -33,6 +35,7 @@ func topics() []row {
 		LLMRequest, LLMResponse, LLMStream, LLMCancel,
 		ToolsRegistry, ToolCallRequest, ToolCallResult,
 		MemoryQuery, MemoryResults, MemoryAdd, MemoryAdded, MemoryForget, MemoryForgotten,
+		MemoryExport, MemoryExported, MemoryImport, MemoryImported,
 		CharacterGet, CharacterResult, CharacterUpdate, CharacterCurrent,
 		DialogueState, DialogueText,
 		MovementTest, MovementStop, MovementResume, MovementCommand, MovementManual, MovementCalibrate, MovementJoints,
@@ -84,11 +87,30 @@ func Table() []Row {
 		r := Row{Spec: t.spec()}
 		if r.Form != Raw {
 			r.Payload = t.payload().Name()
+			r.Schema = schemaOf(t)
+			r.Example = example(r.Spec)
 		}
 		rows = append(rows, r)
 	}
 	return rows
 }
+
+// goldens are the valid messages of the tests, so that every example that is shown is proven.
+//
+//go:embed testdata/*/valid-envelope.json testdata/*/valid-bare.json
+var goldens embed.FS
+
+func example(s Spec) []byte {
+	name := "testdata/" + fileName(s.Name) + "/valid-" + s.Form.String() + ".json"
+	b, err := goldens.ReadFile(name)
+	if err != nil {
+		return nil // TestTable sees to it that there is one
+	}
+	return bytes.TrimSpace(b)
+}
+
+// fileName is a topic as the name of a file.
+func fileName(topic string) string { return strings.ReplaceAll(topic, "/", "-") }
 
 // Lookup finds the row of a topic, also when it belongs to a family; the name is then that of the family.
 func Lookup(topic string) (Spec, bool) {
