@@ -78,6 +78,7 @@ release: assets ## Static binaries for amd64 and arm64 in dist
 
 docs: ## Pages that are made from the code
 	$(GO) test ./internal/config -run Documentation -update
+	$(GO) test ./services/contract -run Generated -update
 
 clean: ## Remove what make made
 	rm -rf bin dist

@@ -156,13 +156,14 @@ func (t *value) append(b []byte, v reflect.Value) ([]byte, *Error) {
 	v = t.orDefault(v)
 	if problem := t.judge(v); problem != "" {
 		e := wrong(problem)
-		if t.kind == kindInt || t.kind == kindFloat || t.kind == kindString {
+		switch t.kind {
+		case kindString:
 			e.Value = shown([]byte(v.String()))
-			if t.kind == kindInt {
-				e.Value = strconv.FormatInt(v.Int(), 10)
-			} else if t.kind == kindFloat {
-				e.Value = strconv.FormatFloat(v.Float(), 'g', -1, 64)
-			}
+		case kindInt:
+			e.Value = strconv.FormatInt(v.Int(), 10)
+		case kindFloat:
+			e.Value = strconv.FormatFloat(v.Float(), 'g', -1, 64)
+		default:
 		}
 		return nil, e
 	}

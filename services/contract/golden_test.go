@@ -27,7 +27,7 @@ func jsonRows() []row {
 }
 
 func folder(r row) string {
-	return filepath.Join("testdata", strings.ReplaceAll(r.spec().Name, "/", "-"))
+	return filepath.Join("testdata", fileName(r.spec().Name))
 }
 
 func lines(t testing.TB, name string) []string {

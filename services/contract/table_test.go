@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -104,6 +105,12 @@ func TestTableIsSorted(t *testing.T) {
 	var names []string
 	for _, r := range Table() {
 		names = append(names, r.Name)
+		if r.Form != Raw {
+			assert.NotEmpty(t, r.Payload, r.Name)
+			assert.True(t, json.Valid(r.Schema), r.Name)
+			assert.NoError(t, Validate(r.Name, r.Example), r.Name)
+			assert.NotEmpty(t, r.Example, r.Name)
+		}
 	}
 	assert.True(t, slices.IsSorted(names))
 	assert.Len(t, names, len(topics()))
