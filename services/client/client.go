@@ -33,9 +33,8 @@ type Client struct {
 	ping   *pinger
 	seed   maphash.Seed
 
-	// handlers is the parent of the handlers' contexts, and ends with the client. It is kept here
-	// because subscriptions are made later.
-	handlers context.Context //nolint:containedctx // see above
+	// life ends with the client. It is kept here because subscriptions are made later.
+	life     context.Context //nolint:containedctx // see above
 	cancel   context.CancelFunc
 	keeping  sync.WaitGroup
 	kick     chan struct{} // wakes the keeper; holds one
@@ -58,6 +57,7 @@ type Client struct {
 
 	mu      sync.RWMutex
 	link    *link // nil without a connection
+	usable  bool  // paho takes SUBSCRIBE on it
 	present bool  // the broker knew the session
 	lim     limits
 	up      bool // the subscriptions stand, messages can be sent
@@ -72,6 +72,10 @@ type Client struct {
 	changed chan struct{} // closed, and made anew, at every change of the above
 	health  health
 	closed  bool
+
+	// runs is the parent of the handlers' contexts. Reset ends it and begins another.
+	runs       context.Context //nolint:containedctx // as life
+	cancelRuns context.CancelFunc
 }
 
 // Connect makes a client and begins to connect. It fails for bad options only: the connection is
@@ -89,8 +93,9 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 	}
 	c.ping = &pinger{c: c}
 	c.received.ids = map[uint16]bool{}
-	c.handlers, c.cancel = context.WithCancel(ctx)
-	c.keeping.Go(func() { c.keep(c.handlers) })
+	c.life, c.cancel = context.WithCancel(ctx)
+	c.runs, c.cancelRuns = context.WithCancel(c.life)
+	c.keeping.Go(func() { c.keep(c.life) })
 	if c.cm, err = autopaho.NewConnection(ctx, c.config()); err != nil {
 		c.cancel()
 		c.keeping.Wait()
@@ -150,7 +155,7 @@ func (c *Client) connectPacket(p *paho.Connect) (*paho.Connect, error) {
 	user, password, has := c.server.user, c.server.password, c.server.hasUser
 	hasPass := c.server.hasPass
 	if c.opts.Credentials != nil {
-		ctx, cancel := context.WithTimeout(c.handlers, c.opts.ConnectTimeout)
+		ctx, cancel := context.WithTimeout(c.life, c.opts.ConnectTimeout)
 		defer cancel()
 		var err error
 		if user, password, err = c.opts.Credentials(ctx); err != nil {
@@ -260,6 +265,9 @@ func (c *Client) where() string {
 // String says who the client is and where.
 func (c *Client) String() string { return c.opts.String() }
 
+// GoString is String, so that %#v shows no password either.
+func (c *Client) GoString() string { return c.opts.String() }
+
 // ID is the client id.
 func (c *Client) ID() string { return c.opts.ID }
 
@@ -333,12 +341,16 @@ func (c *Client) Close(ctx context.Context) error {
 	c.mu.RLock()
 	subs := c.subs
 	c.mu.RUnlock()
-	for _, s := range subs {
-		s.stop(false)
-	}
-	for _, s := range subs {
-		if wait(drain, &s.workers) != nil {
-			s.stop(true)
+	for _, answers := range []bool{false, true} { // handlers may be waiting for answers
+		for _, s := range subs {
+			if s.answers == answers {
+				s.stop(false)
+			}
+		}
+		for _, s := range subs {
+			if s.answers == answers && wait(drain, &s.workers) != nil {
+				s.stop(true)
+			}
 		}
 	}
 	c.goodbye(drain)

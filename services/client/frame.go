@@ -47,7 +47,7 @@ type UserProperty struct{ Key, Value string }
 // RawMessage is a message as it came.
 type RawMessage struct {
 	Topic         string
-	Payload       []byte // the handler's own: nobody writes to it
+	Payload       []byte // to be read only: handlers share it
 	QoS           byte   // the delivery's
 	Retained      bool   // a replay of retained state
 	Dup           bool   // the broker has sent it before

@@ -15,7 +15,7 @@ import (
 
 // health is what the service has said of itself. Client.mu guards it.
 type health struct {
-	ready bool // Ready has been called
+	old   bool // said before Reset
 	set   bool // Health has been called, or Ready
 	ok    bool
 	event string
@@ -53,8 +53,7 @@ func (c *Client) Ready(ctx context.Context) error {
 		return fmt.Errorf("ready: %w", err)
 	}
 	c.mu.Lock()
-	c.health.ready = true
-	failed := c.health.set && !c.health.ok
+	failed := c.health.set && !c.health.ok && !c.health.old
 	c.mu.Unlock()
 	if failed {
 		return nil // an error was set before, and stays until Health clears it
@@ -74,7 +73,6 @@ func (c *Client) Health(ctx context.Context, ok bool, event string, err error) e
 		h.err = err.Error()
 	}
 	c.mu.Lock()
-	h.ready = c.health.ready
 	c.health = h
 	up := c.up
 	c.mu.Unlock()
@@ -91,17 +89,17 @@ func (c *Client) Health(ctx context.Context, ok bool, event string, err error) e
 	return nil
 }
 
-// reconnected says how the service is, on a connection that is not the first. The keeper calls it.
-func (c *Client) reconnected() {
+// sayAgain says how the service is on a new connection, if it has said anything. The keeper calls it.
+func (c *Client) sayAgain(first bool) {
 	c.mu.RLock()
 	h := c.health
 	c.mu.RUnlock()
 	if c.opts.NoHealth || !h.set || c.closing() {
 		return
 	}
-	event := "reconnected"
-	if !h.ok {
-		event = h.event
+	event := h.event
+	if h.ok && !first {
+		event = "reconnected"
 	}
 	p, err := c.healthMessage(h.ok, event, h.err)
 	if err == nil {

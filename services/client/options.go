@@ -20,13 +20,13 @@ const (
 	DefaultHeartbeat      = 5 * time.Second
 	DefaultKeepAlive      = 30 * time.Second
 	DefaultConnectTimeout = 10 * time.Second
-	DefaultBackoffMin     = 500 * time.Millisecond
-	DefaultBackoffMax     = 5 * time.Second
+	DefaultBackoffLow     = 500 * time.Millisecond
+	DefaultBackoffHigh    = 5 * time.Second
 	DefaultSessionExpiry  = time.Hour
 	DefaultDrain          = 5 * time.Second
 	DefaultRequestTimeout = 10 * time.Second
 	DefaultAckTimeout     = 30 * time.Second
-	DefaultOutbox         = 1000
+	DefaultOutbox         = 4096
 	DefaultOutboxBytes    = 16 << 20
 	DefaultQueue          = 256
 	DefaultWindow         = 1000
@@ -55,7 +55,7 @@ type Options struct {
 	// Name is the short name: the envelope's source and the health topic, such as stt. Empty: ID
 	// without a leading "tars-".
 	Name string
-	// Log gets the client's own lines. The zero Logger writes to stderr; zerolog.Nop() nowhere.
+	// Log gets the client's own lines. The zero Logger writes nothing.
 	Log zerolog.Logger
 	// NoHealth leaves out the will and the health messages, for tools that are no service.
 	NoHealth bool
@@ -82,7 +82,7 @@ type Options struct {
 	AckTimeout time.Duration
 
 	// Outbox is how many QoS 1 and 2 messages may wait for their acknowledgement, connected or
-	// not, and OutboxBytes how much memory they may take. 0: 1,000 and 16 MiB.
+	// not, and OutboxBytes how much memory they may take. 0: 4,096 and 16 MiB.
 	Outbox, OutboxBytes int
 	// Offline is for QoS 0 publishes while there is no connection.
 	Offline Offline
@@ -136,8 +136,8 @@ func (o *Options) complete() (server, error) {
 	o.Heartbeat = cmp.Or(o.Heartbeat, DefaultHeartbeat)
 	o.KeepAlive = cmp.Or(o.KeepAlive, DefaultKeepAlive)
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, DefaultConnectTimeout)
-	o.BackoffMin = cmp.Or(o.BackoffMin, DefaultBackoffMin)
-	o.BackoffMax = cmp.Or(o.BackoffMax, max(DefaultBackoffMax, o.BackoffMin))
+	o.BackoffMin = cmp.Or(o.BackoffMin, DefaultBackoffLow)
+	o.BackoffMax = cmp.Or(o.BackoffMax, max(DefaultBackoffHigh, o.BackoffMin))
 	o.Drain = cmp.Or(o.Drain, DefaultDrain)
 	o.RequestTimeout = cmp.Or(o.RequestTimeout, DefaultRequestTimeout)
 	o.AckTimeout = cmp.Or(o.AckTimeout, DefaultAckTimeout)

@@ -17,7 +17,7 @@ func (c *Client) receive(l *link, flags byte, body []byte) error {
 		return err
 	}
 	m.Received = time.Now()
-	if m.QoS == 2 && c.wasReceived(m.id) {
+	if m.QoS == 2 && m.Dup && c.wasReceived(m.id) {
 		l.push([]byte{typePubrec << 4, 2, byte(m.id >> 8), byte(m.id)}) //nolint:gosec // the two halves of the id
 		return nil
 	}

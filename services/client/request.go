@@ -67,7 +67,7 @@ func Request[Q, R any](ctx context.Context, c *Client, q contract.Topic[Q], r co
 			return fail(fmt.Errorf("%q carries %T, not %T", r.Name, m, got))
 		}
 		return got, nil
-	case <-c.handlers.Done():
+	case <-c.life.Done():
 		return fail(ErrClosed)
 	case <-ctx.Done():
 		return fail(ctx.Err())
@@ -86,7 +86,7 @@ func repliesOn[R any](c *Client, r contract.Topic[R]) (*replies, error) {
 		return in, nil
 	}
 	in = &replies{wait: map[string]chan<- any{}}
-	sub, err := c.SubscribeRaw(r.Name, r.QoS, func(_ context.Context, raw RawMessage) error { return answer(in, r, &raw) })
+	sub, err := c.SubscribeRaw(r.Name, r.QoS, func(_ context.Context, raw RawMessage) error { return answer(in, r, &raw) }, func(o *subscribeOptions) { o.answers = true })
 	if err != nil {
 		return nil, err
 	}

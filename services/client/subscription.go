@@ -35,7 +35,7 @@ type subscribeOptions struct {
 	policy  Policy
 	workers int
 	maxQoS  byte
-	minQoS  byte
+	answers bool
 }
 
 // Queue bounds the subscription's queue to n messages, at least 1, and says what happens when it
@@ -61,6 +61,7 @@ type Subscription struct {
 	qos     byte
 	policy  Policy
 	handle  func(context.Context, *RawMessage) (verdict, error)
+	answers bool    // it is the client's own, for requests
 	failing limiter // of log lines about handlers and contracts
 
 	mu       sync.Mutex

@@ -54,8 +54,9 @@ func (c *Client) subscribe(s *Subscription, workers int) error {
 	w.state = wireNew // also for the second one: it wants the retained messages
 	s.w = w
 	c.subs = append(slices.Clip(c.subs), s)
+	ctx := c.runs
 	for range workers {
-		s.workers.Go(func() { s.work(c.handlers) })
+		s.workers.Go(func() { s.work(ctx) })
 	}
 	c.notify()
 	c.wake()
@@ -141,7 +142,12 @@ func (c *Client) accepted(l *link, ca *packets.Connack) {
 }
 
 // connected is told when paho is ready for SUBSCRIBE.
-func (c *Client) connected() { c.wake() }
+func (c *Client) connected() {
+	c.mu.Lock()
+	c.usable = true
+	c.mu.Unlock()
+	c.wake()
+}
 
 // disconnected is told when a connection has ended and nothing of it runs any more.
 func (c *Client) disconnected() {
@@ -151,7 +157,7 @@ func (c *Client) disconnected() {
 	if l == nil {
 		return
 	}
-	c.link, c.up, c.since = nil, false, time.Time{}
+	c.link, c.usable, c.up, c.since = nil, false, false, time.Time{}
 	c.out.offline()
 	if c.closing() {
 		return
@@ -195,7 +201,7 @@ func (c *Client) keep(ctx context.Context) {
 func (c *Client) step(ctx context.Context) bool {
 	c.mu.Lock()
 	l := c.link
-	if l == nil {
+	if l == nil || !c.usable {
 		c.mu.Unlock()
 		return false
 	}
@@ -231,9 +237,7 @@ func (c *Client) open(l *link) func() {
 	present := c.present
 	return func() {
 		c.opts.Log.Info().Str("client", c.opts.ID).Str("broker", c.where()).Bool("session", present).Bool("again", !first).Msg("connected")
-		if !first {
-			c.reconnected()
-		}
+		c.sayAgain(first)
 	}
 }
 
@@ -338,7 +342,7 @@ func (c *Client) add(filter string, qos byte, h func(*Subscription) func(context
 	for _, f := range opts {
 		f(&o)
 	}
-	s := &Subscription{c: c, filter: filter, qos: min(qos, o.maxQoS), policy: o.policy, limit: o.queue}
+	s := &Subscription{c: c, filter: filter, qos: min(qos, o.maxQoS), policy: o.policy, limit: o.queue, answers: o.answers}
 	if s.policy == 0 {
 		s.policy = Hold
 		if s.qos == 0 {
