@@ -39,7 +39,8 @@ type names struct {
 func newNames(own map[string][]string) names {
 	n := names{others: DefaultNames(), name: map[string]string{}}
 	maps.Copy(n.others, own)
-	for _, name := range slices.Sorted(maps.Keys(n.others)) {
+	byOwner := slices.Concat(slices.Sorted(maps.Keys(own)), slices.Sorted(maps.Keys(n.others))) // the owner's word counts
+	for _, name := range byOwner {
 		for _, other := range n.others[name] {
 			if _, taken := n.name[other]; !taken && n.others[other] == nil {
 				n.name[other] = name

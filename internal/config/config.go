@@ -24,6 +24,7 @@ type Config struct {
 	ProxyProtocol Proxy      `yaml:"proxy_protocol"`
 	Limits        Limits     `yaml:"limits"`
 	Access        Access     `yaml:"access"`
+	Health        Health     `yaml:"health"`
 	Trace         Trace      `yaml:"trace"`
 
 	// One field per service of this version; its type has a check method, in a file of its own.
@@ -145,6 +146,7 @@ func Default() Config {
 			WriteTimeout:          Duration(10 * time.Second),
 		},
 		Access: Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
+		Health: defaultHealth(),
 		Trace:  Trace{Queue: 2048},
 	}
 }

@@ -29,6 +29,7 @@ func (c Config) validate() Problems {
 	c.checkProxy(&ps)
 	c.Limits.check(&ps)
 	c.checkAccess(&ps)
+	c.Health.check(&ps)
 	checkServices(c.Services, ServiceNames(), &ps)
 	c.Broker.check(&ps)
 	c.Trace.check(&ps)
