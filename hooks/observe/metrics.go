@@ -40,6 +40,7 @@ type MetricsOptions struct {
 	AuditLost   func() uint64 // such as Audit.Lost
 	Services    func() []Service
 	Spans       func() (sent, dropped uint64) // of tracing
+	Peers       func() []Peer
 	Log         zerolog.Logger
 }
 
@@ -49,6 +50,9 @@ func NewMetrics(o MetricsOptions) http.Handler {
 	reg := prometheus.NewRegistry()
 	if o.Engine != nil {
 		reg.MustRegister(newCollector(o))
+	}
+	if o.Peers != nil {
+		reg.MustRegister(newPeerCollector(o.Peers))
 	}
 	reg.MustRegister(
 		newServiceCollector(o),
