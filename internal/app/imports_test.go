@@ -40,6 +40,10 @@ var edges = map[string][]string{
 	"services/client":   {"services/contract"},
 	"web":               {},
 
+	"services/movement": {
+		"services", "services/client", "services/contract", "services/movement/drive", "services/movement/pca9685", "services/movement/plan",
+		"services/movement/sim",
+	},
 	"services/movement/sim":                 {"services/movement/drive", "services/movement/plan"},
 	"services/movement/plan":                {},
 	"services/movement/drive":               {"services/movement/plan"},

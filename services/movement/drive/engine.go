@@ -117,8 +117,8 @@ func New(o Options) *Engine {
 	}
 }
 
-// Run moves until ctx ends, and then switches everything off before it returns, for at most half
-// a second if the driver does not confirm.
+// Run moves until ctx ends, and then switches everything off before it returns, for at most 0.4 s
+// if the driver does not confirm.
 func (e *Engine) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	bg, cancel := context.WithCancel(ctx)
@@ -205,7 +205,7 @@ func (e *Engine) shut() {
 	if e.o.Hold && !broken {
 		return
 	}
-	for deadline := time.Now().Add(500 * time.Millisecond); !e.gate.end() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(400 * time.Millisecond); !e.gate.end() && time.Now().Before(deadline); {
 		pause(context.Background(), e.o.Period)
 	}
 }
@@ -282,6 +282,9 @@ func (e *Engine) clear(cause error) {
 	}
 }
 
+// Stopped reports whether the latch is set.
+func (e *Engine) Stopped() bool { return e.gate.stopped() }
+
 // Resume opens the latch. It fails while the driver has not confirmed that everything is off.
 func (e *Engine) Resume() error {
 	if err := e.gate.resume(); err != nil {
@@ -308,6 +311,7 @@ type State struct {
 	Confirmed bool     // all outputs are off, and the driver said so
 	Manual    string   // who has manual control; empty: nobody
 	Pose      plan.Pose
+	Last      plan.Pose // pulses of before the outputs went off; 0 is a joint that never had any
 	Moved     time.Time // last change of a pulse
 	Clamped   int       // poses that had to be brought into their limits
 	Err       error     // of the last thing that the driver was told
@@ -328,7 +332,7 @@ func (e *Engine) State() State {
 	g := e.gate
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s.Stopped, s.Confirmed, s.Pose, s.Moved, s.Clamped, s.Err = g.reason, g.off, g.pose, g.moved, g.clamped, g.err
+	s.Stopped, s.Confirmed, s.Pose, s.Last, s.Moved, s.Clamped, s.Err = g.reason, g.off, g.pose, g.last, g.moved, g.clamped, g.err
 	return s
 }
 

@@ -19,7 +19,7 @@ type manual struct {
 	id     string
 	target plan.Pose // 0 leaves a joint alone
 	speed  float64
-	heard  time.Time
+	until  time.Time // silence ends it then
 	over   bool
 }
 
@@ -126,9 +126,10 @@ func (e *Engine) native(ctx context.Context, r Request) error {
 
 // Setpoint is one message of manual control.
 type Setpoint struct {
-	ID      string    // of who controls; the first has it until release or silence
-	Target  plan.Pose // 0 leaves a joint alone
-	Speed   float64   // 0.1 to 1
+	ID      string        // of who controls; the first has it until release or silence
+	Target  plan.Pose     // 0 leaves a joint alone
+	Speed   float64       // 0.1 to 1
+	Hold    time.Duration // silence after which it ends, if that is less than DeadMan; 0: DeadMan
 	Release bool
 	Tag     any
 }
@@ -156,7 +157,11 @@ func (e *Engine) Manual(s Setpoint) error {
 		e.o.Event(Event{Request: r, Kind: Queued})
 		e.poke()
 	}
-	e.manual.id, e.manual.speed, e.manual.over, e.manual.heard = s.ID, s.Speed, s.Release, time.Now()
+	hold := e.o.DeadMan
+	if s.Hold > 0 {
+		hold = min(s.Hold, hold)
+	}
+	e.manual.id, e.manual.speed, e.manual.over, e.manual.until = s.ID, s.Speed, s.Release, time.Now().Add(hold)
 	for j, t := range s.Target {
 		if t != 0 {
 			e.manual.target[j] = t
@@ -175,7 +180,7 @@ func (e *Engine) follow(ctx context.Context, id string, planner plan.Planner) er
 		switch {
 		case m.id != id || m.over:
 			return true, nil
-		case time.Since(m.heard) > e.o.DeadMan:
+		case time.Now().After(m.until):
 			return false, ErrSilent
 		}
 		var used [plan.Joints]bool

@@ -48,6 +48,9 @@ func (p Planner) Plan(m Move, from Pose, speed float64) Plan {
 			to[j] = p.resolve(Joint(j), t, at[j])
 			out.Used[j] = out.Used[j] || t != Keep
 		}
+		for j, ticks := range s.Pulse {
+			to[j], out.Used[j] = p.Cal[j].Clamp(max(ticks, 1)), true
+		}
 		out.Segments = append(out.Segments, Segment{From: at, To: to, Way: p.way(s, at, to, speed), Hold: s.Hold})
 		at = to
 	}

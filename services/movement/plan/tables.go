@@ -18,6 +18,8 @@ type Step struct {
 	Full bool          // full speed, whatever was asked for
 	Time time.Duration // how long the way takes at speed 1; 0: the speed decides
 	Hold time.Duration // how long the pose is kept
+
+	Pulse map[Joint]int // pulses in ticks, over what To says; for calibration
 }
 
 // Move is a named sequence of steps.
