@@ -85,7 +85,8 @@ type Message[T any] struct {
 const MaxPayload = 8 << 20
 
 // Encode validates data and writes the message in the form of the topic. Empty strings and zeros
-// that are out of range take their defaults; nil optionals are written as null.
+// that are out of range take their defaults; nil optionals are written as null. Raw bytes are
+// returned as they are, without a copy.
 func (t Topic[T]) Encode(e Envelope, data T) ([]byte, error) {
 	if t.Form == Raw {
 		return t.raw(data)
@@ -99,7 +100,8 @@ func (t Topic[T]) Encode(e Envelope, data T) ([]byte, error) {
 }
 
 // Decode reads a message: the envelope, or the payload object alone. Unknown keys, wrong types,
-// values out of range, repeated keys and trailing data are errors, each an *Error.
+// values out of range, repeated keys and trailing data are errors, each an *Error. Nothing of the
+// message refers to payload afterwards, but for raw bytes, which are payload.
 func (t Topic[T]) Decode(payload []byte) (Message[T], error) {
 	var m Message[T]
 	if len(payload) > MaxPayload {

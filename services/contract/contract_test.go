@@ -113,6 +113,20 @@ func BenchmarkSay(b *testing.B) {
 	benchmark(b, TTSSay, in)
 }
 
+func BenchmarkStream(b *testing.B) {
+	benchmark(b, LLMStream, []byte(`{"id":"4f3c2b1a0d9e8f7a6b5c4d3e2f1a0b9c","type":"llm.stream","ts":1760000000.25,"source":"llm","data":{"message_id":"4f3c2b1a0d9e8f7a6b5c4d3e2f1a0b9d","id":"utt-7","seq":17,"delta":" quarter","done":false,"provider":"openai","model":"gpt-4o-mini"}}`))
+}
+
+func BenchmarkHeartbeat(b *testing.B) {
+	benchmark(b, Keepalive, []byte(`{"ok":true,"event":"heartbeat","timestamp":1760000005.12}`))
+}
+
+func BenchmarkPicture(b *testing.B) {
+	in, err := CameraFrame.Encode(Envelope{ID: "a"}, VideoFrame{FrameData: make([]byte, 64<<10), Width: 640, Height: 480})
+	require.NoError(b, err)
+	benchmark(b, CameraFrame, in)
+}
+
 func benchmark[T any](b *testing.B, t Topic[T], in []byte) {
 	m, err := t.Decode(in)
 	require.NoError(b, err)

@@ -25,4 +25,11 @@
 //	kinds:"object,..."   what an any may hold
 //	when:"key,..."       the variant of a union that is meant when one of the keys is there
 //	doc:"text"           for people
+//
+// JSON is read and written here and not by encoding/json, which takes keys in any case and repeated
+// ones, refuses 5.0 for a whole number, does not say where an error is, and takes several times as long.
+//
+// A new topic is a row in the file of its domain, its name in topics, and messages in testdata:
+// valid-envelope.json, valid-bare.json, accepted.jsonl and invalid.jsonl. "go test
+// ./services/contract -update" writes the expected texts beside them, docs/topics.md and the schemas.
 package contract
