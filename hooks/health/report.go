@@ -4,15 +4,17 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tarsd/tarsd/hooks/delivery"
 )
 
 // Peer is the health of one service or device, as `tarsd status` and the admin socket show it.
 type Peer struct {
 	Name     string    `json:"name"`
 	State    State     `json:"state"`
-	Up       bool      `json:"up"`       // it works, as far as can be known
-	Required bool      `json:"required"` // a service of this process, or listed in health.required
-	Since    time.Time `json:"since"`    // of the state
+	Up       bool      `json:"up"`             // it works, as far as can be known
+	Required bool      `json:"required"`       // a service of this process, or listed in health.required
+	Since    time.Time `json:"since,omitzero"` // of the state
 	Err      string    `json:"err,omitempty"`
 
 	Clients  []string  `json:"clients,omitempty"` // client ids of its connections, or of the last one
@@ -131,4 +133,43 @@ func (rep Report) Reason() string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// Read makes a report of retained health messages alone, such as those of a broker elsewhere. Of a
+// peer whose names do not agree the newest message counts, by its own clock.
+func Read(kept []delivery.Sight, o Options) Report {
+	now := time.Now()
+	o.Services = nil
+	t := newTable(o.defaults(), now)
+	rep := Report{Since: now, Peers: []Peer{}, Ready: true}
+	for _, s := range kept {
+		level, ok := strings.CutPrefix(s.Topic, healthPrefix)
+		p, isPing := parsePing(s.Payload)
+		name := t.names.of(level)
+		if !ok || !isPing || name == "" {
+			rep.Malformed++
+			continue
+		}
+		r := t.record(name, now)
+		if r == nil || r.last != nil && r.last.time > p.time {
+			continue
+		}
+		r.last, r.spoke = &p, true
+	}
+	for _, r := range t.sorted() {
+		v := r.asSaid(r.last, t.o)
+		if v.state == Unknown && !r.needed {
+			continue
+		}
+		p := Peer{Name: r.name, State: v.state, Up: v.state.good(), Required: r.needed, Err: v.err}
+		if r.last != nil && r.last.time > clockFrom {
+			p.Since = time.UnixMicro(int64(r.last.time * 1e6))
+		}
+		rep.Peers = append(rep.Peers, p)
+		if p.Required && !p.Up {
+			rep.Down = append(rep.Down, p.Name)
+		}
+	}
+	rep.Failed = rep.Down
+	return rep
 }

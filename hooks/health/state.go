@@ -96,7 +96,7 @@ type verdict struct {
 // judge derives the verdict from what is known.
 func (r *record) judge(o *Options, now time.Time) verdict {
 	if len(r.conns) == 0 {
-		return r.judgeGone(now)
+		return r.judgeGone(o, now)
 	}
 	c := &r.conns[len(r.conns)-1]
 	v := r.judgeWord(o, c, now)
@@ -133,6 +133,9 @@ func (r *record) judgeWord(o *Options, c *conn, now time.Time) verdict {
 		return verdict{state: Restarting, err: p.err}
 	}
 	v := verdict{state: Failing, event: p.event, err: p.err}
+	if v.err == "" {
+		v.err = p.event
+	}
 	if r.was && !c.will { // an older peer never takes an error back
 		if over := p.at.Add(o.ErrorHold); now.Before(over) {
 			v.next = over
@@ -161,7 +164,7 @@ func (r *record) word(newest *conn) *ping {
 }
 
 // judgeGone is the verdict on a peer without a connection.
-func (r *record) judgeGone(now time.Time) verdict {
+func (r *record) judgeGone(o *Options, now time.Time) verdict {
 	l := r.last
 	last := "" // its bad word since its last connection began
 	if l != nil && !l.ok && !l.at.Before(r.began) {
@@ -182,12 +185,12 @@ func (r *record) judgeGone(now time.Time) verdict {
 	case !r.seen && now.Before(r.grace):
 		return verdict{state: Unknown, next: r.grace}
 	case !r.seen && r.bound == "" && r.spoke: // said by the server, of nobody that we know
-		return r.asSaid(l)
+		return r.asSaid(l, o)
 	case !r.seen:
 		return verdict{state: Disconnected, err: "has not come back since the broker started"}
 	case r.clean && r.bound != "" && l != nil:
 		// A tool that spoke for somebody else and has gone: its word stays.
-		return r.asSaid(l)
+		return r.asSaid(l, o)
 	case r.clean:
 		return verdict{state: Disconnected, err: "left without saying that it shuts down"}
 	}
@@ -195,14 +198,19 @@ func (r *record) judgeGone(now time.Time) verdict {
 }
 
 // asSaid is the verdict by the last message alone.
-func (r *record) asSaid(l *ping) verdict {
+func (r *record) asSaid(l *ping, o *Options) verdict {
 	switch {
 	case l == nil:
 		return verdict{state: Unknown}
-	case l.ok:
+	case l.ok && l.event == string(Reconnected):
+		return verdict{state: Reconnected}
+	case l.ok || slices.Contains(o.Harmless, l.event):
 		return verdict{state: Ready}
-	case l.event == string(Disconnected):
-		return verdict{state: Disconnected, err: l.err}
+	}
+	for _, s := range []State{Disconnected, Shutdown, Restarting, Stale} {
+		if l.event == string(s) {
+			return verdict{state: s, err: l.err}
+		}
 	}
 	return verdict{state: Failing, event: l.event, err: l.err}
 }

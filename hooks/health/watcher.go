@@ -38,19 +38,8 @@ type Options struct {
 	Now   func() time.Time // time.Now if nil
 }
 
-// Watcher is the health of all peers. One goroutine, Run's, changes it; Report may be called from
-// any. mu is not held while something is published.
-type Watcher struct {
-	o       Options
-	tap     *delivery.Tap
-	started time.Time
-
-	mu    sync.Mutex
-	table *table
-}
-
-// New starts to watch: whatever happens from here on is seen when Run runs.
-func New(o Options) *Watcher {
+// defaults fills in what is zero.
+func (o Options) defaults() *Options {
 	if o.Heartbeat <= 0 {
 		o.Heartbeat = 5 * time.Second
 	}
@@ -66,7 +55,24 @@ func New(o Options) *Watcher {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	w := &Watcher{o: o, started: o.Now()}
+	return &o
+}
+
+// Watcher is the health of all peers. One goroutine, Run's, changes it; Report may be called from
+// any. mu is not held while something is published.
+type Watcher struct {
+	o       Options
+	tap     *delivery.Tap
+	started time.Time
+
+	mu    sync.Mutex
+	table *table
+}
+
+// New starts to watch: whatever happens from here on is seen when Run runs.
+func New(o Options) *Watcher {
+	w := &Watcher{o: *o.defaults()}
+	w.started = w.o.Now()
 	w.table = newTable(&w.o, w.started)
 	w.tap = o.Engine.Tap(delivery.TapOptions{
 		Filters: []string{contract.Health.Name, contract.Keepalive.Name}, Clients: true, Entries: 8192,
