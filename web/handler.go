@@ -43,6 +43,16 @@ type Health struct {
 	Uptime  int64     `json:"uptime,omitempty"` // seconds
 	Clients int       `json:"clients"`          // connected now
 	Storage Storage   `json:"storage"`
+	Peers   []Peer    `json:"peers,omitempty"` // the required ones
+}
+
+// Peer is the health of a service or device that has to be up.
+type Peer struct {
+	Name   string    `json:"name"`
+	State  string    `json:"state"`
+	Up     bool      `json:"up"`
+	Since  time.Time `json:"since,omitzero"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // Storage is the part of Health which tells of the data file.

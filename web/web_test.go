@@ -61,7 +61,8 @@ var told = Options{
 	Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "figures") }),
 	Health: func() Health {
 		return Health{Status: Degraded, Reason: "disk full", Clients: 3, Since: time.Unix(9, 0).UTC(),
-			Storage: Storage{Degraded: true, Reason: "no space left on device", Since: time.Unix(9, 0).UTC()}}
+			Storage: Storage{Degraded: true, Reason: "no space left on device", Since: time.Unix(9, 0).UTC()},
+			Peers:   []Peer{{Name: "stt", State: "disconnected", Since: time.Unix(9, 0).UTC(), Reason: "closed by peer"}}}
 	},
 	AllowedOrigins: []string{"https://robot.example"},
 }
@@ -98,6 +99,7 @@ func TestRoutes(t *testing.T) {
 		{"not ready", "/readyz", there, Options{Ready: func() bool { return false }}, 503, `{"ready":false}`},
 		{"healthy by default", "/healthz", there, Options{}, 200, `{"status":"ok"}`},
 		{"degraded is an answer", "/healthz", there, told, 200, `{"status":"degraded"}`},
+		{"peers for local ones", "/healthz", here, told, 200, `"peers":[{"name":"stt","state":"disconnected","up":false,`},
 		{"failed", "/healthz", here, Options{Health: func() Health { return Health{Status: Failed} }}, 503, `"failed"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
