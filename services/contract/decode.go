@@ -1,169 +1,11 @@
 package contract
 
 import (
-	"encoding/base64"
-	"math"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 )
-
-// head is what stands at the top level of a message: the spans of the envelope's keys.
-type head struct {
-	id, typ, ts, source, data []byte // raw JSON; nil when absent
-	twice, other              string // first key that repeats, first key that no envelope has
-	hasOther                  bool
-}
-
-// decode fills v, which is a zero payload, and returns what the envelope said.
-func decode(payload []byte, v reflect.Value) (Envelope, bool, *Error) {
-	p := planOf(v.Type())
-	h, err := readHead(payload)
-	if err != nil {
-		return Envelope{}, false, err
-	}
-	if h.bare(p) {
-		s := scanner{b: payload}
-		s.peek()
-		if err := s.object(v, p); err != nil {
-			return Envelope{}, false, err
-		}
-		return Envelope{ID: messageID(p, v)}, true, nil
-	}
-	e, err := h.envelope()
-	if err != nil {
-		return Envelope{}, false, err
-	}
-	s := scanner{b: h.data}
-	if err := s.object(v, p); err != nil {
-		return Envelope{}, false, err
-	}
-	return e, false, nil
-}
-
-// readHead goes once over the whole message: after it, the text is known to be one JSON object.
-func readHead(payload []byte) (head, *Error) {
-	var h head
-	s := scanner{b: payload}
-	if c := s.peek(); c != '{' {
-		if c == 0 {
-			return h, wrong("empty message")
-		}
-		if err := s.unfit("an object"); err != nil {
-			err.Value = ""
-			return h, err
-		}
-	}
-	if err := s.enter(); err != nil {
-		return h, err
-	}
-	for first := true; ; first = false {
-		more, err := s.next(first, '}')
-		if err != nil {
-			return h, err
-		}
-		if !more {
-			break
-		}
-		key, err := s.key()
-		if err != nil {
-			return h, err
-		}
-		s.peek()
-		start := s.pos
-		if err := s.skip(); err != nil {
-			if string(key) != "data" { // the path of a payload's field is the same in both forms
-				err = err.under(string(key))
-			}
-			return h, err
-		}
-		h.put(key, payload[start:s.pos])
-	}
-	if s.peek(); s.pos != len(payload) {
-		return h, wrong("data after the object")
-	}
-	return h, nil
-}
-
-func (h *head) put(key, raw []byte) {
-	var to *[]byte
-	switch string(key) {
-	case "id":
-		to = &h.id
-	case "type":
-		to = &h.typ
-	case "ts":
-		to = &h.ts
-	case "source":
-		to = &h.source
-	case "data":
-		to = &h.data
-	default:
-		if !h.hasOther {
-			h.hasOther, h.other = true, string(key)
-		}
-		return
-	}
-	if *to != nil && h.twice == "" {
-		h.twice = string(key)
-	}
-	*to = raw
-}
-
-// bare decides what a message is. No strict payload type has a key data (TestTable sees to it), so
-// data alone makes an envelope, and what is wrong about it is said; a wake event has a key type and
-// no data. A type that takes unknown keys could have been sent with a key data of its own: there
-// only a flawless envelope is one.
-func (h *head) bare(p *plan) bool {
-	if h.data == nil {
-		return true
-	}
-	if !p.open() {
-		return false
-	}
-	return h.hasOther || h.typ == nil || h.typ[0] != '"' || h.data[0] != '{'
-}
-
-func (h *head) envelope() (Envelope, *Error) {
-	var e Envelope
-	switch {
-	case h.twice != "":
-		return e, &Error{Field: "envelope." + h.twice, Problem: "repeated key"}
-	case h.hasOther:
-		return e, &Error{Field: "envelope." + h.other, Problem: "unknown key"}
-	case h.typ == nil:
-		return e, &Error{Field: "envelope.type", Problem: "missing"}
-	case h.data[0] != '{':
-		s := scanner{b: h.data}
-		return e, s.unfit("an object").under("envelope.data")
-	}
-	for _, part := range []struct {
-		name string
-		raw  []byte
-		to   *string
-	}{{"id", h.id, &e.ID}, {"type", h.typ, &e.Type}, {"source", h.source, &e.Source}} {
-		if part.raw == nil {
-			continue
-		}
-		s := scanner{b: part.raw}
-		var err *Error
-		if *part.to, err = s.text(); err != nil {
-			return e, err.under("envelope." + part.name)
-		}
-	}
-	if e.Type == "" {
-		return e, &Error{Field: "envelope.type", Problem: "empty"}
-	}
-	if h.ts != nil {
-		s := scanner{b: h.ts}
-		var err *Error
-		if e.TS, err = s.float(true); err != nil {
-			return e, err.under("envelope.ts")
-		}
-	}
-	return e, nil
-}
 
 // object decodes the object that is next into v.
 func (s *scanner) object(v reflect.Value, p *plan) *Error {
@@ -252,27 +94,9 @@ func (p *plan) ask(v reflect.Value) *Error {
 
 // variant looks at the keys of the object that is next, and decodes it as the type they belong to.
 func (s *scanner) variant(v reflect.Value, p *plan) *Error {
-	look := *s
-	keys := map[string]bool{}
-	if err := look.enter(); err != nil {
+	keys, err := (&scanner{b: s.b, pos: s.pos, depth: s.depth, n: s.n}).keys()
+	if err != nil {
 		return err
-	}
-	for first := true; ; first = false {
-		more, err := look.next(first, '}')
-		if err != nil {
-			return err
-		}
-		if !more {
-			break
-		}
-		key, err := look.key()
-		if err != nil {
-			return err
-		}
-		keys[string(key)] = true
-		if err := look.skip(); err != nil {
-			return err
-		}
 	}
 	for i := range p.fields {
 		f := &p.fields[i]
@@ -290,6 +114,29 @@ func (s *scanner) variant(v reflect.Value, p *plan) *Error {
 		all = append(all, p.fields[i].when...)
 	}
 	return &Error{Field: strings.Join(all, " or "), Problem: "missing"}
+}
+
+// keys are those of the object that is next.
+func (s *scanner) keys() (map[string]bool, *Error) {
+	keys := map[string]bool{}
+	s.peek()
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	for {
+		more, err := s.next(len(keys) == 0, '}')
+		if err != nil || !more {
+			return keys, err
+		}
+		key, err := s.key()
+		if err != nil {
+			return nil, err
+		}
+		keys[string(key)] = true
+		if err := s.skip(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // value decodes what is next into v, which is zero.
@@ -355,130 +202,6 @@ func (s *scanner) plainValue(v reflect.Value, t *value) *Error {
 		}
 		return err
 	}
-}
-
-func (s *scanner) intoString(v reflect.Value, t *value) *Error {
-	if c := s.peek(); c != '"' {
-		if t.loose && c != '{' && c != '[' && c != 'n' {
-			start := s.pos
-			if err := s.skip(); err != nil {
-				return err
-			}
-			v.SetString(string(s.b[start:s.pos]))
-			return nil
-		}
-		return s.unfit("a string")
-	}
-	text, escaped, err := s.str()
-	if err != nil {
-		return err
-	}
-	if escaped {
-		if text, err = unescape(text); err != nil {
-			return err
-		}
-	}
-	if t.fold {
-		text = []byte(strings.ToLower(string(text)))
-	}
-	for _, e := range t.enum {
-		if e == string(text) {
-			v.SetString(e) // without a copy
-			return nil
-		}
-	}
-	v.SetString(string(text))
-	return nil
-}
-
-func (s *scanner) intoBytes(v reflect.Value) *Error {
-	if s.peek() != '"' {
-		return s.unfit("base64")
-	}
-	text, escaped, err := s.str()
-	if err != nil {
-		return err
-	}
-	if escaped {
-		if text, err = unescape(text); err != nil { // Some encoders write \/ in base64.
-			return err
-		}
-	}
-	b := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
-	n, bad := base64.StdEncoding.Decode(b, text)
-	if bad != nil {
-		return &Error{Problem: "not base64", Value: shown(text)}
-	}
-	v.SetBytes(b[:n])
-	return nil
-}
-
-// text reads a string.
-func (s *scanner) text() (string, *Error) {
-	if s.peek() != '"' {
-		return "", s.unfit("a string")
-	}
-	raw, escaped, err := s.str()
-	if err == nil && escaped {
-		raw, err = unescape(raw)
-	}
-	return string(raw), err
-}
-
-// float reads a finite number, with numeric also from a string.
-func (s *scanner) float(numeric bool) (float64, *Error) {
-	c, start := s.peek(), s.pos
-	if numeric && c == '"' {
-		raw, _, err := s.str()
-		if err != nil {
-			return 0, err
-		}
-		inner := scanner{b: []byte(strings.TrimSpace(string(raw)))}
-		f, bad := inner.float(false)
-		if bad != nil || inner.pos != len(inner.b) {
-			return 0, &Error{Problem: "want a number, not text", Value: shown(s.b[start:s.pos])}
-		}
-		return f, nil
-	}
-	if c != '-' && (c < '0' || c > '9') {
-		return 0, s.unfit("a number")
-	}
-	raw, _, err := s.number()
-	if err != nil {
-		return 0, err
-	}
-	f, bad := strconv.ParseFloat(string(raw), 64)
-	if bad != nil {
-		return 0, &Error{Problem: "number out of range", Value: shown(raw)}
-	}
-	return f, nil
-}
-
-// int reads a whole number, also one that is written as 5.0, as Python does.
-func (s *scanner) int(numeric bool) (int64, *Error) {
-	start := s.pos
-	if c := s.peek(); c >= '0' && c <= '9' || c == '-' {
-		raw, whole, err := s.number()
-		if err != nil {
-			return 0, err
-		}
-		if whole {
-			if n, bad := strconv.ParseInt(string(raw), 10, 64); bad == nil {
-				return n, nil
-			}
-			return 0, &Error{Problem: "number out of range", Value: shown(raw)}
-		}
-		s.pos = start
-	}
-	f, err := s.float(numeric)
-	if err != nil {
-		return 0, err
-	}
-	// Above 2^53 a float has no neighbours one apart, so the number that was meant is unknown.
-	if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
-		return 0, &Error{Problem: "want a whole number", Value: shown(s.b[start:s.pos])}
-	}
-	return int64(f), nil
 }
 
 func (s *scanner) list(v reflect.Value, t *value) *Error {
@@ -563,70 +286,4 @@ func (s *scanner) member(v reflect.Value, key string, t *value) *Error {
 	}
 	v.SetMapIndex(k, x)
 	return nil
-}
-
-// any reads any value: nil, bool, float64, string, []any or map[string]any.
-func (s *scanner) any() (any, *Error) {
-	if err := s.count(); err != nil {
-		return nil, err
-	}
-	switch s.peek() {
-	case '"':
-		return s.anyText()
-	case 't':
-		return true, s.word("true")
-	case 'f':
-		return false, s.word("false")
-	case 'n':
-		return nil, s.word("null")
-	case '[':
-		if err := s.enter(); err != nil {
-			return nil, err
-		}
-		for list := []any{}; ; {
-			more, err := s.next(len(list) == 0, ']')
-			if err != nil || !more {
-				return list, err
-			}
-			x, err := s.any()
-			if err != nil {
-				return nil, err.item(len(list))
-			}
-			list = append(list, x)
-		}
-	case '{':
-		return s.anyObject()
-	default:
-		return s.float(false)
-	}
-}
-
-func (s *scanner) anyText() (any, *Error) {
-	text, err := s.text()
-	return text, err
-}
-
-func (s *scanner) anyObject() (any, *Error) {
-	if err := s.enter(); err != nil {
-		return nil, err
-	}
-	for m := map[string]any{}; ; {
-		more, err := s.next(len(m) == 0, '}')
-		if err != nil || !more {
-			return m, err
-		}
-		raw, err := s.key()
-		if err != nil {
-			return nil, err
-		}
-		key := string(raw)
-		if _, twice := m[key]; twice {
-			return nil, &Error{Field: key, Problem: "repeated key"}
-		}
-		x, err := s.any()
-		if err != nil {
-			return nil, err.under(key)
-		}
-		m[key] = x
-	}
 }

@@ -299,7 +299,10 @@ func messageID(p *plan, v reflect.Value) string {
 	return v.Field(p.fields[p.id].at).String()
 }
 
-// open reports whether the type takes keys that it does not name.
+// open reports whether the type takes a key data although it does not name one.
 func (p *plan) open() bool {
-	return p.lenient || p.extras >= 0 || p.union && slices.ContainsFunc(p.fields, func(f field) bool { return f.val.plan.open() })
+	if p.union {
+		return slices.ContainsFunc(p.fields, func(f field) bool { return f.val.plan.open() })
+	}
+	return p.lenient || p.extras >= 0 && (p.more.pattern == nil || p.more.pattern.MatchString("data"))
 }

@@ -51,7 +51,7 @@ func payloadOf(t *testing.T, r row, text string) any {
 	t.Helper()
 	var x any
 	require.NoError(t, json.Unmarshal([]byte(text), &x), text)
-	if h, err := readHead([]byte(text)); err == nil && !h.bare(planOf(r.payload())) {
+	if h, err := readHead([]byte(text)); err == nil && !h.bare(planOf(r.payload()), []byte(text)) {
 		x = x.(map[string]any)["data"]
 	}
 	return x
