@@ -59,6 +59,7 @@ var edges = map[string][]string{
 	"broker/brokertest":      {"broker", "hooks", "hooks/delivery", "internal/wire", "storage"},
 	"internal/wire/wiretest": {"internal/wire"},
 	"internal/conformance":   {"broker/brokertest", "hooks/delivery", "internal/wire", "internal/wire/wiretest", "storage"},
+	"internal/cutproxy":      {},
 	"internal/crash":         {"internal/crash/daemon", "internal/crash/rawmqtt"},
 	"internal/crash/daemon":  {},
 	"internal/crash/rawmqtt": {},

@@ -286,7 +286,7 @@ func (c *Client) notify() {
 func (c *Client) waitFor(ctx context.Context, ready func() (bool, error)) error {
 	for {
 		c.mu.RLock()
-		changed, closed, cause := c.changed, c.closed, c.cause
+		changed, closed := c.changed, c.closed
 		ok, err := ready()
 		c.mu.RUnlock()
 		switch {
@@ -298,6 +298,9 @@ func (c *Client) waitFor(ctx context.Context, ready func() (bool, error)) error 
 		select {
 		case <-changed:
 		case <-ctx.Done():
+			c.mu.RLock()
+			cause := c.cause
+			c.mu.RUnlock()
 			if cause != nil {
 				return fmt.Errorf("%w (%w)", ctx.Err(), cause)
 			}
