@@ -1,0 +1,71 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tarsd/tarsd/internal/engine/use"
+)
+
+func TestMotionsByMeaning(t *testing.T) {
+	t.Parallel()
+	e, err := use.Open()
+	if errors.Is(err, use.ErrNoWeights) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	o := Defaults()
+	find, err := NewUnderstand(t.Context(), e, o.Commands, 0.7)
+	require.NoError(t, err)
+	for text, want := range map[string]string{
+		"turn around to the left please":      "turn_left",
+		"rotate a bit to the right":           "turn_right",
+		"walk a bit forward":                  "step_forward",
+		"take one step towards me":            "step_forward",
+		"please move one step backwards":      "step_backward",
+		"go back a little":                    "step_backward",
+		"show me how you laugh":               "laugh",
+		"i want to see a wave":                "wave",
+		"turn off the lights":                 "",
+		"turn on the radio":                   "",
+		"power down the tv":                   "",
+		"open the door":                       "",
+		"walk the dog":                        "",
+		"stand by me":                         "",
+		"am i right":                          "",
+		"what is left in the fridge":          "",
+		"how do i get back home":              "",
+		"tell me a story about a monster":     "",
+		"what is my bank balance":             "",
+		"turn left at the next street":        "",
+		"set a timer for ten minutes":         "",
+		"put the book back on the shelf":      "",
+		"my left leg hurts when i walk":       "",
+		"take a picture of the garden please": "",
+	} {
+		assert.Equal(t, want, find(text), text)
+	}
+}
+
+type brokenEmbedder struct{ calls int }
+
+func (b *brokenEmbedder) Embed(_ context.Context, texts []string) ([][]float32, error) {
+	if b.calls++; b.calls > 1 {
+		return nil, errors.New("broken")
+	}
+	return make([][]float32, len(texts)), nil
+}
+
+func TestMeaningWithoutAnEncoder(t *testing.T) {
+	t.Parallel()
+	b := &brokenEmbedder{}
+	find, err := NewUnderstand(t.Context(), b, Defaults().Commands, 0.7)
+	require.NoError(t, err)
+	assert.Empty(t, find("turn around to the left please"))
+	_, err = NewUnderstand(t.Context(), b, Defaults().Commands, 0.7)
+	assert.ErrorContains(t, err, "broken")
+}

@@ -1,0 +1,278 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/tarsd/tarsd/services"
+	"github.com/tarsd/tarsd/services/client"
+	"github.com/tarsd/tarsd/services/contract"
+)
+
+var _ services.Service = (*Router)(nil)
+
+// source is the name of the service, in envelopes too.
+const source = "router"
+
+// room is the origin of what is heard by a microphone that does not say which one it is.
+const room = "room"
+
+// maxEvents is how many events wait for the machine, which takes some microseconds for each.
+const maxEvents = 256
+
+// Router is the service. New makes it, Run runs it.
+type Router struct{ o Options }
+
+// New checks the options; the error names those that make no sense.
+func New(o Options) (*Router, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("router: %w", err)
+	}
+	if o.Location == nil {
+		o.Location = time.Local
+	}
+	return &Router{o}, nil
+}
+
+// Name implements services.Service.
+func (r *Router) Name() string { return source }
+
+// run is one life of the service.
+type run struct {
+	bus    *client.Client
+	log    zerolog.Logger
+	o      *Options
+	d      *dialogue
+	events chan func(now time.Time)
+	urgent *outbox
+	normal *outbox
+	last   contract.Dialogue
+}
+
+// Run implements services.Service.
+func (r *Router) Run(ctx context.Context, rt services.Runtime) error {
+	o := r.o
+	u := &run{bus: rt.Bus, log: rt.Log, o: &o, d: newDialogue(&o, time.Now()), events: make(chan func(time.Time), maxEvents)}
+	p := &publisher{bus: rt.Bus, log: rt.Log, o: &o}
+	u.urgent, u.normal = newOutbox(p.publish), newOutbox(p.publish)
+	if err := u.subscribe(ctx); err != nil {
+		return err
+	}
+	out, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { u.urgent.run(out) })
+	wg.Go(func() { u.normal.run(out) })
+	wg.Go(rt.Ready)
+	return u.loop(ctx)
+}
+
+// loop is the machine's goroutine.
+func (u *run) loop(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		u.carryOut()
+		wait := time.Hour
+		if at := u.d.next(); !at.IsZero() {
+			wait = max(time.Until(at), 0)
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return nil
+		case f := <-u.events:
+			f(time.Now())
+		case <-timer.C:
+			u.d.tick(time.Now())
+		}
+	}
+}
+
+// carryOut hands what the machine wants done to the outboxes, and says the new state.
+func (u *run) carryOut() {
+	swept := false
+	for _, e := range u.d.out {
+		if !e.urgent() {
+			continue
+		}
+		if !swept {
+			u.normal.sweep()
+			swept = true
+		}
+		u.urgent.put(e)
+	}
+	for _, e := range u.d.out {
+		if !e.urgent() && !pointless(e) {
+			u.normal.put(e)
+		}
+	}
+	clear(u.d.out)
+	u.d.out = u.d.out[:0]
+	if s := u.state(); differ(s, u.last) {
+		u.last = s
+		u.normal.put(stateChange{s})
+	}
+}
+
+// state is the machine's state as it is published.
+func (u *run) state() contract.Dialogue {
+	d := u.d
+	s := contract.Dialogue{State: string(d.state), Reason: d.reason, Since: unix(d.since), Live: d.live}
+	if !d.deadline.IsZero() {
+		s.Deadline = new(unix(d.deadline))
+	}
+	if d.turn != nil {
+		s.Turn = new(d.turn.id)
+	}
+	return s
+}
+
+// differ reports whether a change is worth a message. A deadline that moves by less than a second
+// is not: partial transcripts and statuses move it all the time.
+func differ(s, last contract.Dialogue) bool {
+	if s.State != last.State || s.Reason != last.Reason || s.Live != last.Live || contract.Value(s.Turn) != contract.Value(last.Turn) {
+		return true
+	}
+	moved := contract.Value(s.Deadline) - contract.Value(last.Deadline)
+	return moved >= 1 || moved <= -1
+}
+
+func unix(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
+
+// on hands an event to the machine. It blocks while very many wait, which holds up the one
+// subscription that the event comes from.
+func (u *run) on(ctx context.Context, f func(now time.Time)) error {
+	select {
+	case u.events <- f:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// subscribe joins the topics to the machine's events.
+func (u *run) subscribe(context.Context) error {
+	d := u.d
+	return errors.Join(
+		listen(u, contract.STTFinal, func(ctx context.Context, m client.Message[contract.FinalTranscript]) error {
+			t := m.Data
+			who := client.TurnOf(ctx)
+			if who.Origin == "" {
+				who.Origin = room
+			}
+			ts := t.TS
+			return u.on(ctx, func(now time.Time) {
+				d.say(now, utterance{
+					text: t.Text, lang: t.Lang, utt: contract.Value(t.UttID), heard: &ts,
+					origin: who.Origin, turn: first(who.ID, m.ID), trace: who.TraceParent,
+				})
+			})
+		}),
+		listen(u, contract.DialogueText, func(ctx context.Context, m client.Message[contract.TypedText]) error {
+			t := m.Data
+			who := client.TurnOf(ctx)
+			return u.on(ctx, func(now time.Time) {
+				d.say(now, utterance{
+					text: t.Text, lang: contract.Value(t.Lang), origin: first(contract.Value(t.Origin), who.Origin, m.Source, "text"),
+					turn: first(who.ID, m.ID, t.MessageID), trace: who.TraceParent, typed: true,
+				})
+			})
+		}),
+		listen(u, contract.STTPartial, func(ctx context.Context, m client.Message[contract.PartialTranscript]) error {
+			return u.on(ctx, func(now time.Time) { d.partial(now, m.Data.Text) })
+		}),
+		listen(u, contract.WakeEvent, func(ctx context.Context, m client.Message[contract.Wake]) error {
+			who := client.TurnOf(ctx)
+			t := &turn{id: first(who.ID, m.ID), origin: first(who.Origin, room), trace: who.TraceParent}
+			return u.on(ctx, func(now time.Time) { d.wake(now, strings.ToLower(m.Data.Type), contract.Value(m.Data.TTSID), t) })
+		}),
+		listen(u, contract.LLMStream, func(ctx context.Context, m client.Message[contract.ChatDelta]) error {
+			c := m.Data
+			return u.on(ctx, func(now time.Time) { d.delta(now, c.ID, c.Seq, contract.Value(c.Delta), c.Done) })
+		}),
+		listen(u, contract.LLMResponse, func(ctx context.Context, m client.Message[contract.ChatResponse]) error {
+			c := m.Data
+			if c.Error != nil {
+				u.log.Warn().Str("id", c.ID).Str("error", *c.Error).Msg("no answer from the model")
+			}
+			return u.on(ctx, func(now time.Time) { d.response(now, c.ID, contract.Value(c.Reply), contract.Value(c.Error)) })
+		}),
+		listen(u, contract.LLMCancel, func(ctx context.Context, m client.Message[contract.ChatCancel]) error {
+			if m.Source == source {
+				return nil
+			}
+			return u.on(ctx, func(now time.Time) { d.cancelled(now, m.Data.ID) })
+		}),
+		u.listenBody(),
+	)
+}
+
+// listenBody is for speech, motion, health and persona.
+func (u *run) listenBody() error {
+	d := u.d
+	_, stopErr := u.bus.SubscribeRaw(contract.MovementStop.Name, 1, func(ctx context.Context, m client.RawMessage) error {
+		// Whatever arrives here is a stop, also what does not decode; but not our own.
+		if s, err := contract.MovementStop.Decode(m.Payload); (err == nil && s.Source == source) || m.Retained {
+			return nil
+		}
+		return u.on(ctx, d.halted)
+	})
+	return errors.Join(
+		stopErr,
+		listen(u, contract.TTSStatus, func(ctx context.Context, m client.Message[contract.SpeechStatus]) error {
+			s := m.Data
+			return u.on(ctx, func(now time.Time) {
+				d.spoken(now, s.Event, contract.Value(s.UttID), contract.Value(s.WakeAck), contract.Value(s.SystemAnnounce))
+			})
+		}),
+		listen(u, contract.MovementStatus, func(ctx context.Context, m client.Message[contract.MovementUpdate]) error {
+			s := m.Data
+			if s.Detail != nil {
+				u.log.Debug().Str("event", s.Event).Str("detail", *s.Detail).Msg("motion")
+			}
+			return u.on(ctx, func(now time.Time) { d.motion(now, s.Event, contract.Value(s.RequestID)) })
+		}),
+		listen(u, contract.Health, func(ctx context.Context, m client.Message[contract.HealthPing]) error {
+			name := serviceOf(m.Topic)
+			return u.on(ctx, func(now time.Time) { d.health(now, name, m.Data.OK) })
+		}),
+		listen(u, contract.CharacterCurrent, func(ctx context.Context, m client.Message[contract.Character]) error {
+			traits := make(map[string]bool, len(m.Data.Traits))
+			for name := range m.Data.Traits {
+				traits[strings.ToLower(name)] = true
+			}
+			return u.on(ctx, func(time.Time) { d.traits = traits })
+		}),
+	)
+}
+
+// listen subscribes to a topic.
+func listen[T any](u *run, t contract.Topic[T], h client.Handler[T]) error {
+	_, err := client.Subscribe(u.bus, t, h)
+	return err
+}
+
+// serviceOf is the short name of the service that a health topic is about. Peers of the legacy
+// system use their client ids.
+func serviceOf(topic string) string {
+	name := topic[strings.LastIndexByte(topic, '/')+1:]
+	return strings.TrimPrefix(name, "tars-")
+}
+
+// first is the first of the texts that is not empty.
+func first(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
