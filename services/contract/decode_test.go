@@ -135,3 +135,29 @@ func TestRaw(t *testing.T) {
 	assert.NoError(t, Validate("no/row", []byte("{")))
 	assert.EqualError(t, Validate("tts/say", []byte("{}")), "tts/say: text: missing")
 }
+
+// TestPeek: the envelope without its payload's type.
+func TestPeek(t *testing.T) {
+	t.Parallel()
+	e, data, ok := Peek([]byte(`{"id":"a","data":{"x":[1]} ,"ts":"2.5","type":"t","source":"s"}`))
+	require.True(t, ok)
+	assert.Equal(t, Envelope{ID: "a", Type: "t", TS: 2.5, Source: "s"}, e)
+	assert.Equal(t, `{"x":[1]}`, string(data))
+	for _, no := range []string{
+		``, `{`, `[]`, `{}`, `{"type":"t"}`, `{"data":{}}`, `{"type":"t","data":[]}`, `{"type":"t","data":{},"v":1}`,
+		`{"type":"t","data":{},"data":{}}`, `{"type":"t","ts":"x","data":{}}`, `{"type":"t","data":{}} x`, `{"text":"bare"}`,
+	} {
+		e, data, ok = Peek([]byte(no))
+		assert.False(t, ok, no)
+		assert.Zero(t, e, no)
+		assert.Nil(t, data, no)
+	}
+}
+
+func BenchmarkPeek(b *testing.B) {
+	in := []byte(`{"id":"4f3c2b1a0d9e8f7a6b5c4d3e2f1a0b9c","type":"llm.stream","ts":1760000000.25,"source":"llm","data":{"message_id":"4f3c2b1a0d9e8f7a6b5c4d3e2f1a0b9d","id":"utt-7","seq":17,"delta":" quarter","done":false,"provider":"openai","model":"gpt-4o-mini"}}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		_, _, _ = Peek(in)
+	}
+}

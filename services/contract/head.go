@@ -174,3 +174,20 @@ func (h *head) envelope() (Envelope, *Error) {
 	}
 	return e, nil
 }
+
+// Peek reads the envelope of a message of any topic and returns the bytes of its data, which are
+// part of payload. It knows no payload types: hooks and inspectors use it on whatever comes. What
+// is not an envelope with its five keys, such as a bare message, is not ok.
+func Peek(payload []byte) (e Envelope, data []byte, ok bool) {
+	if len(payload) > MaxPayload {
+		return e, nil, false
+	}
+	h, err := readHead(payload)
+	if err != nil || h.data == nil {
+		return e, nil, false
+	}
+	if e, err = h.envelope(); err != nil {
+		return Envelope{}, nil, false
+	}
+	return e, h.data, true
+}
