@@ -28,6 +28,7 @@ func FuzzDecode(f *testing.F) {
 	seeds(f)
 	rows := jsonRows()
 	f.Fuzz(func(t *testing.T, payload []byte) {
+		Peek(payload)
 		for _, r := range rows {
 			m, again, err := r.recode(payload)
 			if err != nil {
