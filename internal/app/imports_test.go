@@ -51,6 +51,9 @@ var edges = map[string][]string{
 	"services/movement/pca9685/pca9685test": {},
 
 	"services/router":      {"services", "services/client", "services/contract"},
+	"services/llm": {
+		"services", "services/client", "services/contract", "services/llm/chat", "services/llm/offline", "services/llm/openai",
+	},
 	"services/llm/chat":    {},
 	"services/llm/offline": {"services/llm/chat"},
 	"services/llm/openai":  {"services/llm/chat"},
@@ -80,6 +83,7 @@ var owners = map[string][]string{
 	"github.com/alecthomas/kong":                 {"cmd/tarsd"},
 	"go.yaml.in/":                                {"internal/config"},
 	"github.com/prometheus/":                     {"hooks/observe"},
+	"github.com/google/jsonschema-go":            {"services/llm"},
 	"golang.org/x/crypto":                        {"hooks/access"},
 	"github.com/BurntSushi/toml":                 {"services/memory/persona"},
 	"github.com/kljensen/snowball":               {"services/memory/index"},
