@@ -50,7 +50,7 @@ var edges = map[string][]string{
 	"services/movement/pca9685":             {},
 	"services/movement/pca9685/pca9685test": {},
 
-	"services/router":      {"services", "services/client", "services/contract"},
+	"services/router": {"services", "services/client", "services/contract"},
 	"services/llm": {
 		"services", "services/client", "services/contract", "services/llm/chat", "services/llm/offline", "services/llm/openai",
 	},
