@@ -301,3 +301,7 @@ func dot2(w0, w1, x []float32) (float32, float32) {
 	}
 	return a0 + a1 + a2 + a3, b0 + b1 + b2 + b3
 }
+
+// ID is the name of the encoder and its weights, as a method for those who know encoders by an
+// interface.
+func (e *Encoder) ID() string { return ID }

@@ -159,6 +159,15 @@ func (x *Index) First(f func(id uint64) bool) {
 	}
 }
 
+// From returns up to n texts from a number on, in order.
+func (x *Index) From(id uint64, n int) (ids []uint64) {
+	at, _ := x.find(id)
+	for ; at < len(x.order) && len(ids) < n; at++ {
+		ids = append(ids, x.docs[x.order[at]].id)
+	}
+	return ids
+}
+
 // Around returns the numbers of up to n texts before a text and n after it, each in order.
 func (x *Index) Around(id uint64, n int) (before, after []uint64) {
 	at, found := x.find(id)
