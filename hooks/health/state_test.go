@@ -535,6 +535,29 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// A client id is its client's choice: who may not publish a health message is nobody's peer.
+func TestClientIDIsNoVoice(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, func(o *Options) {
+		o.MayPublish = func(p *delivery.Peer, topic string) bool {
+			return p.ID != "tars-llm" && topic == "system/health/tars-stt"
+		}
+	})
+	s.table.load([]delivery.Sight{{Topic: healthPrefix + "llm", From: "tars-llm", Payload: envelope("1", "llm", true, "ready", "", 1), Retain: true}}, s.now)
+	s.log, s.table.out = nil, nil
+	s.run(`
+		+tars-llm
+		= llm unknown
+		-tars-llm
+		+tars-stt
+		= stt connected
+		wait 31s
+		= llm disconnected
+		> llm bad disconnected
+		> tars-llm bad disconnected`)
+	assert.NotContains(t, s.table.records, "nobody")
+}
+
 func TestRequired(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, func(o *Options) { o.Services = []string{"stt"}; o.Required = []string{"tars-esp32", "lamp"} })

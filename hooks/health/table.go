@@ -123,33 +123,36 @@ func (t *table) see(s delivery.Sight) {
 	}
 }
 
-// concerned are the records that a client id speaks for.
-func (t *table) concerned(id string, now time.Time) []*record {
-	var rs []*record
-	if name := t.names.ofClient(id); name != "" {
-		if r := t.record(name, now); r != nil {
-			rs = append(rs, r)
-		}
+// may reports whether a client can be the peer that its id names: the id is its own choice, and
+// gives nobody a voice.
+func (t *table) may(p *delivery.Peer, name string) bool {
+	if t.o.MayPublish == nil {
+		return true
 	}
-	for _, r := range t.bound[id] {
-		if !slices.Contains(rs, r) {
-			rs = append(rs, r)
-		}
-	}
-	return rs
+	return slices.ContainsFunc(slices.Concat([]string{name, legacyPrefix + name}, t.names.others[name]), func(level string) bool {
+		return t.o.MayPublish(p, healthPrefix+level)
+	})
 }
 
 func (t *table) connected(s delivery.Sight) {
-	for _, r := range t.concerned(s.Peer.ID, s.At) {
-		own := t.names.ofClient(s.Peer.ID) == r.name
-		if !own && len(r.conns) > 0 && r.conn(s.Peer.ID) == nil {
+	id := s.Peer.ID
+	own := t.names.ofClient(id)
+	if own != "" && !t.may(s.Peer, own) {
+		own = ""
+	}
+	rs := slices.Clone(t.bound[id])
+	if own != "" {
+		if r := t.record(own, s.At); r != nil {
+			t.unbind(r)
+			rs = append(slices.DeleteFunc(rs, func(x *record) bool { return x == r }), r)
+		}
+	}
+	for _, r := range rs {
+		if r.name != own && len(r.conns) > 0 && r.conn(id) == nil {
 			continue
 		}
-		if own {
-			t.unbind(r)
-		}
 		level, isHealth := strings.CutPrefix(s.Will, healthPrefix)
-		r.connect(conn{id: s.Peer.ID, since: s.At, peer: s.Peer, will: isHealth && t.names.of(level) == r.name})
+		r.connect(conn{id: id, since: s.At, peer: s.Peer, will: isHealth && t.names.of(level) == r.name})
 		r.logins++
 		t.judge(r, s.At)
 	}
@@ -173,7 +176,11 @@ func (r *record) connect(c conn) {
 const takenOver = "session taken over"
 
 func (t *table) disconnected(s delivery.Sight) {
-	for _, r := range t.concerned(s.Peer.ID, s.At) {
+	rs := slices.Clone(t.bound[s.Peer.ID])
+	if r := t.records[t.names.ofClient(s.Peer.ID)]; r != nil && !slices.Contains(rs, r) {
+		rs = append(rs, r)
+	}
+	for _, r := range rs {
 		n := len(r.conns)
 		r.conns = slices.DeleteFunc(r.conns, func(c conn) bool {
 			return c.id == s.Peer.ID && (c.peer == nil || c.peer == s.Peer)
@@ -550,7 +557,7 @@ func (t *table) resyncClient(r *record, id string, now time.Time) {
 	here := id != "" && ok && info.Connected
 	c := r.conn(id)
 	switch {
-	case here && c == nil && (r.bound == id || t.names.ofClient(id) == r.name):
+	case here && c == nil && (r.bound == id || t.names.ofClient(id) == r.name && t.may(&info.Peer, r.name)):
 		r.connect(conn{id: id, since: now})
 		r.logins++
 	case !here && c != nil:

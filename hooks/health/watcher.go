@@ -33,6 +33,9 @@ type Options struct {
 	ErrorHold time.Duration       // how long an error of an older peer holds; 0 means 1 min
 	Harmless  []string            // events that are no failure although ok is false
 	Log       zerolog.Logger
+	// MayPublish tells whether the policy lets a client publish to a topic; nil: it does. It is
+	// called on the watcher's goroutine.
+	MayPublish func(p *delivery.Peer, topic string) bool
 
 	NewID func() string    // 32 hex digits; random if nil
 	Now   func() time.Time // time.Now if nil
