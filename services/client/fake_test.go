@@ -69,7 +69,8 @@ func (f *fake) dial(context.Context) (net.Conn, error) {
 	if f.down {
 		return nil, errors.New("nobody there")
 	}
-	a, b := net.Pipe()
+	a, end := net.Pipe()
+	b := packets.NewThreadSafeConn(end) // serve and send both write
 	f.conn = b
 	f.wg.Go(func() { f.serve(b) })
 	return a, nil
@@ -152,6 +153,8 @@ func (f *fake) raw(b []byte) {
 	f.mu.Lock()
 	c := f.conn
 	f.mu.Unlock()
+	c.(sync.Locker).Lock()
+	defer c.(sync.Locker).Unlock()
 	_, _ = c.Write(b)
 }
 
