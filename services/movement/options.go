@@ -7,6 +7,7 @@ import (
 
 	"github.com/tarsd/tarsd/services/movement/pca9685"
 	"github.com/tarsd/tarsd/services/movement/plan"
+	"github.com/tarsd/tarsd/services/movement/sim"
 )
 
 // Backend is what moves the joints.
@@ -29,6 +30,8 @@ type Options struct {
 	IdleOff     time.Duration     // outputs go off after so long without a move; 0: 10 s. Not for the ESP32
 	DeadMan     time.Duration     // silence that ends manual control; 0: 500 ms
 	MaxAge      time.Duration     // a command whose time stamp is older is refused; 0: 5 s
+
+	Model *sim.Model // what Sim moves; nil: one of its own
 
 	I2CBus  string // of PCA9685, such as /dev/i2c-1; empty: the first that there is
 	Address uint16 // of PCA9685; 0: 0x40
@@ -79,6 +82,9 @@ func (o *Options) complete() error {
 	}
 	if o.Device == "" {
 		o.Device = "movement-esp32"
+	}
+	if o.Model == nil {
+		o.Model = &sim.Model{}
 	}
 	if o.Open == nil {
 		o.Open = openI2C

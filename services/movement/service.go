@@ -14,7 +14,6 @@ import (
 	"github.com/tarsd/tarsd/services/contract"
 	"github.com/tarsd/tarsd/services/movement/drive"
 	"github.com/tarsd/tarsd/services/movement/plan"
-	"github.com/tarsd/tarsd/services/movement/sim"
 )
 
 var (
@@ -118,7 +117,7 @@ func (m *Mover) Run(ctx context.Context, rt services.Runtime) error {
 		o.Driver, o.Native, o.Before = r.dev, r.dev.run, r.dev.idle
 		o.Period, o.IdleOff, o.Hold = time.Second/deviceHz, -1, true
 	default:
-		o.Driver = &sim.Model{}
+		o.Driver = m.o.Model
 	}
 	r.engine = drive.New(o)
 	if err := r.subscribe(); err != nil {

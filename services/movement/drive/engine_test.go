@@ -177,6 +177,25 @@ func TestMove(t *testing.T) {
 	})
 }
 
+// TestEveryMove runs both tables to their ends, at the slowest and at full speed.
+func TestEveryMove(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, nil)
+		for _, m := range append(plan.Sequences(), plan.Actions()...) {
+			for _, speed := range []float64{0.1, 1} {
+				require.NoError(t, r.Submit(drive.Request{ID: m.Name, Name: m.Name, Speed: speed, Move: m}))
+				time.Sleep(5 * time.Minute)
+				said := r.said()
+				assert.Equal(t, m.Name+" completed", said[len(said)-1])
+				assert.Len(t, said, 3+len(m.Steps))
+				assert.Equal(t, plan.Pose{}, r.State().Pose, "off after so long")
+			}
+		}
+		assert.Zero(t, r.State().Clamped)
+	})
+}
+
 func TestDisable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -198,9 +217,9 @@ func TestStop(t *testing.T) {
 			require.NoError(t, r.Submit(move(t, id, "laugh")))
 		}
 		time.Sleep(time.Second)
+		r.said() // waits for the tick of this moment
 		n := r.drv.writes()
 		require.Positive(t, n)
-		r.said()
 		r.Stop("test")
 		require.NotEmpty(t, r.drv.told(), "told before Stop returns")
 		assert.ElementsMatch(t, []string{"b cancelled: stopped until resume", "a cancelled: stopped until resume"}, r.said())
@@ -306,7 +325,7 @@ func TestControlLost(t *testing.T) {
 			o.Alive = func(time.Duration) bool { mu.Lock(); defer mu.Unlock(); return alive }
 		})
 		require.NoError(t, r.Submit(move(t, "a", "laugh")))
-		time.Sleep(time.Second)
+		time.Sleep(1005 * time.Millisecond)
 		mu.Lock()
 		alive = false
 		mu.Unlock()
