@@ -17,6 +17,9 @@ type TapOptions struct {
 	Bytes   int      // most bytes of messages that wait; 0 means 4 MiB
 }
 
+// keptEntries is how much of a queue stays when it is empty: a burst should not hold its memory.
+const keptEntries = 256
+
 // SightKind says what a Sight is of.
 type SightKind byte
 
@@ -112,6 +115,9 @@ func (t *Tap) Take(buf []Sight) []Sight {
 	buf = append(buf, t.queue...)
 	clear(t.queue)
 	t.queue, t.bytes = t.queue[:0], 0
+	if cap(t.queue) > keptEntries {
+		t.queue = nil
+	}
 	return buf
 }
 

@@ -122,6 +122,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 			t.due(now)
 		})
 		clear(buf)
+		if cap(buf) > 1024 {
+			buf = nil // a burst should not hold its memory
+		}
 		if done {
 			return nil
 		}
