@@ -29,6 +29,7 @@ type Config struct {
 
 	// One field per service of this version; its type has a check method, in a file of its own.
 	// The order is that of tarsd check.
+	Memory Memory `yaml:"memory"`
 }
 
 // Log says what is written to stderr and how.
@@ -145,6 +146,7 @@ func Default() Config {
 			BufferTotalBytes:      256 * MiB,
 			WriteTimeout:          Duration(10 * time.Second),
 		},
+		Memory: defaultMemory(),
 		Access: Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
 		Health: defaultHealth(),
 		Trace:  Trace{Queue: 2048},

@@ -80,7 +80,8 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"limits.queue_policy": "expire", "limits.topic_rates": "[{filter: a/#, messages: 5}]",
 		"access.anonymous": "yes", "access.roles": "{guest: [both a]}", "access.local_roles": "viewer", "access.anonymous_roles": "viewer", "services": "none",
 		"limits.max_qos": "1", "limits.retain": "off", "limits.preauth_bytes": "1KiB", "limits.packet_bytes": "1KiB", "limits.buffer_bytes": "64KiB", "limits.buffer_total_bytes": "1MiB",
-		"health.names": "{lamp: [light]}", "broker.url": "mqtts://robot:8883", "trace.endpoint": "http://collector", "trace.headers": "{authorization: Bearer x}",
+		"health.names": "{lamp: [light]}", "memory.embedder": "words", "memory.url": "http://localhost:11434/v1", "memory.when_full": "refuse", "memory.max_age": "48h",
+		"broker.url": "mqtts://robot:8883", "trace.endpoint": "http://collector", "trace.headers": "{authorization: Bearer x}",
 	}
 	context := []Assignment{ // what some keys need in order to be valid
 		{"tls.cert", "c", "--set"},
