@@ -30,6 +30,7 @@ type Config struct {
 	// One field per service of this version; its type has a check method, in a file of its own.
 	// The order is that of tarsd check.
 	Memory Memory `yaml:"memory"`
+	LLM    LLM    `yaml:"llm"`
 }
 
 // Log says what is written to stderr and how.
@@ -147,6 +148,7 @@ func Default() Config {
 			WriteTimeout:          Duration(10 * time.Second),
 		},
 		Memory: defaultMemory(),
+		LLM:    defaultLLM(),
 		Access: Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
 		Health: defaultHealth(),
 		Trace:  Trace{Queue: 2048},

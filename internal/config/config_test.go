@@ -81,6 +81,9 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"access.anonymous": "yes", "access.roles": "{guest: [both a]}", "access.local_roles": "viewer", "access.anonymous_roles": "viewer", "services": "none",
 		"limits.max_qos": "1", "limits.retain": "off", "limits.preauth_bytes": "1KiB", "limits.packet_bytes": "1KiB", "limits.buffer_bytes": "64KiB", "limits.buffer_total_bytes": "1MiB",
 		"health.names": "{lamp: [light]}", "memory.embedder": "words", "memory.url": "http://localhost:11434/v1", "memory.when_full": "refuse", "memory.max_age": "48h",
+		"llm.provider": "ollama", "llm.url": "http://localhost:8080/v1", "llm.temperature": "1.5", "llm.top_p": "0.5", "llm.concurrency": "2", "llm.queue": "2",
+		"llm.memory.top_k": "7", "llm.memory.context_window": "2", "llm.memory.strategy": "recent", "llm.memory.template": "about {user}", "llm.memory.wait": "1s",
+		"llm.tools.rounds": "2", "llm.tools.calls": "2", "llm.tools.result_bytes": "1KiB", "llm.max_tokens": "100", "llm.context_window": "2048", "llm.turn_timeout": "1m", "llm.connect_timeout": "1s",
 		"broker.url": "mqtts://robot:8883", "trace.endpoint": "http://collector", "trace.headers": "{authorization: Bearer x}",
 	}
 	context := []Assignment{ // what some keys need in order to be valid

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -245,6 +246,12 @@ func setText(v reflect.Value, text string) error {
 			return fmt.Errorf("%q is not a whole number", text)
 		}
 		v.SetInt(n)
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return fmt.Errorf("%q is not a number", text)
+		}
+		v.SetFloat(f)
 	case reflect.Uint8, reflect.Uint16:
 		n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64)
 		if most := uint64(1)<<v.Type().Bits() - 1; err != nil || n > most {
