@@ -38,6 +38,7 @@ var edges = map[string][]string{
 	"storage":           {},
 	"services/contract": {},
 	"services/client":   {"services/contract"},
+	"services":          {"services/client"},
 	"web":               {},
 
 	"services/movement": {
@@ -59,8 +60,11 @@ var edges = map[string][]string{
 	"services/llm/openai":  {"services/llm/chat"},
 	"services/llm/llmtest": {},
 
+	"examples/echo": {"services/client", "services/contract"},
+
 	// Tests and benches. Those that judge the binary from outside know nothing of its inside.
 	"broker/brokertest":      {"broker", "hooks", "hooks/delivery", "internal/wire", "storage"},
+	"services/servicetest":   {"broker/brokertest", "services", "services/client", "services/contract"},
 	"internal/wire/wiretest": {"internal/wire"},
 	"internal/conformance":   {"broker/brokertest", "hooks/delivery", "internal/wire", "internal/wire/wiretest", "storage"},
 	"internal/cutproxy":      {},
