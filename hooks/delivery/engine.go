@@ -132,6 +132,11 @@ func New(o Options) (*Engine, error) {
 		}
 		e.store.OnNotified(e.notified.flush)
 	}
+	for _, h := range e.hooks {
+		if b, ok := h.(Binder); ok {
+			b.Bind(e)
+		}
+	}
 	return e, nil
 }
 

@@ -42,6 +42,13 @@ type Adviser interface {
 	Terms(p *Peer) *Terms
 }
 
+// Binder is a Hook that publishes messages of the server. New calls Bind when everything is loaded,
+// before anybody can connect.
+type Binder interface {
+	Hook
+	Bind(e *Engine)
+}
+
 // Companion is an Inspector that is told of the life of its connection, on any goroutine and without
 // locks. Ended follows Began, unless a later connection of the client has taken over: then it may come
 // during Began.
@@ -56,6 +63,12 @@ type Line struct{ l *link }
 
 // LastPacket is when the client was last heard of.
 func (c *Line) LastPacket() time.Time { return c.l.conn.Counters().LastPacket }
+
+// MayPublish reports whether the policy lets the client publish to the topic by itself.
+func (c *Line) MayPublish(topic string) bool { return c.l.e.policy.MayPublish(c.l.peer, topic) }
+
+// Watched reports whether the system watches the link in place of the keep alive, see Terms.Link.
+func (c *Line) Watched() bool { return c.l.paced.watched }
 
 // Send sends a message of the server to this client alone, behind what waits for it. It is never kept
 // on disk. It reports whether the session took it.
@@ -107,7 +120,8 @@ func (e *Engine) holdRefusal(ctx context.Context, t *Terms) {
 
 // pacing is the state of a link with terms. The session's lock guards it, but for awaited.
 type pacing struct {
-	full    int // the window once deliveries have begun
+	full    int  // the window once deliveries have begun
+	watched bool // the link is watched in place of the keep alive; set before the CONNACK
 	settle  *time.Timer
 	behind  []heldAck           // acknowledgements that follow the delivery under way
 	awaited map[string]struct{} // filters that the client is expected to subscribe to; of the reader
@@ -136,6 +150,7 @@ func (l *link) pace() {
 // keepAlive is the keep alive that ends the connection, in seconds.
 func (l *link) keepAlive(agreed uint16) uint16 {
 	if t := l.terms; t != nil && t.Link > 0 && l.conn.WatchLink(t.Link) {
+		l.paced.watched = true
 		return 0
 	}
 	return agreed

@@ -19,11 +19,13 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/delivery", "hooks/limit", "hooks/observe", "internal/config", "internal/wire", "storage", "web",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/limit", "hooks/observe", "internal/config", "internal/wire", "storage", "web",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
 	"hooks/limit":    {"hooks/delivery", "internal/wire"},
+	"hooks/dedup":    {"hooks/delivery", "internal/wire", "services/contract"},
+	"hooks/device":   {"hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/health":   {"hooks/delivery", "services/contract"},
 	"hooks/observe":  {"hooks/delivery", "internal/wire"},
 	"hooks/delivery": {"broker", "internal/wire", "storage"},
