@@ -39,6 +39,7 @@ type cli struct {
 
 	Run     runCmd     `cmd:"" help:"Run the broker (also without any command)."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration and say what would run."`
+	Status  statusCmd  `cmd:"" help:"Show how services and devices are."`
 	Passwd  passwdCmd  `cmd:"" help:"Add, change, list or delete users."`
 	Backup  backupCmd  `cmd:"" help:"Write a consistent copy of the data, also while tarsd runs."`
 	Restore restoreCmd `cmd:"" help:"Put a backup in the place of the data, also while tarsd runs."`

@@ -35,6 +35,7 @@ import (
 //	stdin TEXT          what the next command reads
 //	[!] stdout REGEXP   what the last command wrote; ! wants it not to match
 //	[!] stderr REGEXP   the same; lines N counts the lines of stderr
+//	code N              wants the exit code of the last command
 //	log REGEXP          waits until the running tarsd has logged it
 //	file NAME TEXT      writes a file; \n is a line end
 //	exists GLOB         wants exactly one such file
@@ -85,6 +86,7 @@ type script struct {
 	vars           map[string]string
 	stdin          string
 	stdout, stderr string
+	code           int
 	daemon         *daemon
 }
 
@@ -155,6 +157,10 @@ func (s *script) command(w []string) error {
 		return match(s.stdout, w[1], negate)
 	case "stderr":
 		return match(s.stderr, w[1], negate)
+	case "code":
+		if fmt.Sprint(s.code) != w[1] {
+			return fmt.Errorf("ended with %d", s.code)
+		}
 	case "lines":
 		if n := strings.Count(s.stderr, "\n"); fmt.Sprint(n) != w[1] {
 			return fmt.Errorf("stderr has %d lines", n)
@@ -217,6 +223,7 @@ func (s *script) tarsd(args []string, negate bool) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(s.stdin), &out, &errs
 	err := cmd.Run()
 	s.stdin, s.stdout, s.stderr = "", out.String(), errs.String()
+	s.code = cmd.ProcessState.ExitCode()
 	if ctx.Err() != nil {
 		return fmt.Errorf("did not end: %w", ctx.Err())
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/tarsd/tarsd/broker"
 	"github.com/tarsd/tarsd/hooks/access"
 	"github.com/tarsd/tarsd/hooks/delivery"
+	"github.com/tarsd/tarsd/hooks/health"
 	"github.com/tarsd/tarsd/hooks/observe"
 	"github.com/tarsd/tarsd/internal/config"
 	"github.com/tarsd/tarsd/storage"
@@ -56,6 +57,7 @@ type App struct {
 	policy    *access.Policy
 	engine    *delivery.Engine
 	audit     *observe.Audit
+	peers     *health.Watcher
 	broker    *broker.Broker
 	memory    *broker.Memory
 	ws        *broker.WebSocket
@@ -135,7 +137,7 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.cfg.DataDir = dir
 	for _, part := range []func(context.Context) error{
-		a.openStorage, a.openAccess, a.startEngine, a.startObservers, a.startBroker, a.bindListeners, a.bindWeb, a.bindAdmin,
+		a.openStorage, a.openAccess, a.startEngine, a.startObservers, a.startBroker, a.startHealth, a.bindListeners, a.bindWeb, a.bindAdmin,
 	} {
 		if err := part(ctx); err != nil {
 			return err

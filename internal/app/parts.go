@@ -234,10 +234,10 @@ func (a *App) bindWeb(context.Context) error {
 		WebSocket: a.ws,
 		Metrics: observe.NewMetrics(observe.MetricsOptions{
 			Engine: a.engine, Version: a.o.Version, Storage: a.storageFigures, Connections: a.broker.Connections,
-			AuditLost: a.audit.Lost, Log: log,
+			AuditLost: a.audit.Lost, Peers: a.peerFigures, Log: log,
 		}),
 		Health:         a.health,
-		Ready:          a.ready.Load,
+		Ready:          a.isReady,
 		RemoteMetrics:  a.cfg.HTTP.RemoteMetrics,
 		AllowedOrigins: a.cfg.HTTP.AllowedOrigins,
 		Log:            log,
@@ -282,6 +282,7 @@ func (a *App) health() web.Health {
 	if moved := a.db.Moved(); moved != "" {
 		h.Status, h.Reason = web.Degraded, "the data file was damaged and moved to "+moved
 	}
+	a.peerHealth(&h)
 	if s.Degraded {
 		h.Status, h.Reason, h.Since = web.Degraded, "storage: "+s.Reason, s.Since
 	}

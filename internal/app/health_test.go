@@ -1,0 +1,94 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tarsd/tarsd/hooks/health"
+	"github.com/tarsd/tarsd/web"
+)
+
+func TestHealthOfRequiredPeers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := load(t, dir, "health.required=lamp", "health.grace=1s", "health.names={lamp: [light]}")
+	_, err := Health(t.Context(), l.Config)
+	require.ErrorIs(t, err, ErrNotRunning)
+	assert.ErrorContains(t, err, dir)
+
+	a := begin(t, l)
+	var h web.Health
+	healthz := func() web.Health {
+		h = web.Health{}
+		resp, err := http.Get("http://" + a.HTTP() + "/healthz")
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		require.NoError(t, json.NewDecoder(resp.Body).Decode(&h))
+		return h
+	}
+	assert.Equal(t, "lamp", healthz().Peers[0].Name)
+	assert.Eventually(t, func() bool { return healthz().Status == web.Degraded }, 10*time.Second, 20*time.Millisecond)
+	assert.Equal(t, "lamp is unknown", h.Reason)
+	ready, err := http.Get("http://" + a.HTTP() + "/readyz")
+	require.NoError(t, err)
+	ready.Body.Close()
+	assert.Equal(t, http.StatusOK, ready.StatusCode, "what connects from outside may wait for this answer")
+
+	nc, err := a.Dial(t.Context())
+	require.NoError(t, err)
+	defer nc.Close()
+	require.Equal(t, byte(0), connect(t, nc, "lamp", "", ""))
+	topic, payload := "system/health/light", `{"ok":true,"event":"ready","timestamp":1}`
+	_, err = nc.Write(append(append([]byte{0x31, byte(2 + len(topic) + len(payload)), 0, byte(len(topic))}, topic...), payload...))
+	require.NoError(t, err)
+	assert.Eventually(t, func() bool { return healthz().Status == web.OK }, 10*time.Second, 5*time.Millisecond)
+	rep, err := Health(t.Context(), l.Config)
+	require.NoError(t, err)
+	require.Len(t, rep.Peers, 1)
+	assert.Equal(t, health.Ready, rep.Peers[0].State)
+	assert.Equal(t, []string{"lamp"}, rep.Peers[0].Clients)
+	assert.Empty(t, rep.Down)
+	assert.Equal(t, "test", rep.Tarsd.Version)
+
+	metrics, err := http.Get("http://" + a.HTTP() + "/metrics")
+	require.NoError(t, err)
+	defer metrics.Body.Close()
+	text, err := io.ReadAll(metrics.Body)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), `tarsd_peer_up{name="lamp"} 1`)
+}
+
+// What a run leaves retained of those that never come back is taken back by the next one.
+func TestHealthOverARestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, err := Start(t.Context(), Options{Config: load(t, dir), Version: "test"})
+	require.NoError(t, err)
+	a.engine.Publish("system/health/tars-stt", []byte(`{"ok":true,"event":"ready","timestamp":1}`), 1, true)
+	require.NoError(t, a.Stop())
+	b := begin(t, load(t, dir, "health.grace=1s"))
+	require.Eventually(t, func() bool {
+		rep, err := Health(context.Background(), b.cfg)
+		return err == nil && len(rep.Peers) == 1 && rep.Peers[0].Name == "stt" && rep.Peers[0].State == health.Disconnected
+	}, 10*time.Second, 20*time.Millisecond)
+}
+
+func TestReadHealth(t *testing.T) {
+	t.Parallel()
+	c := load(t, t.TempDir(), "health.required=stt").Config
+	rep, err := ReadHealth(strings.NewReader("7b226f6b223a747275657d system/health/tars-stt\n"), c)
+	require.NoError(t, err)
+	require.Len(t, rep.Peers, 1)
+	assert.Equal(t, "stt", rep.Peers[0].Name)
+	assert.True(t, rep.Peers[0].Up)
+	_, err = ReadHealth(strings.NewReader("zz system/health/stt\n"), c)
+	assert.ErrorContains(t, err, "system/health/stt")
+}
