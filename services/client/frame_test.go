@@ -104,14 +104,20 @@ func fuzzClient(t *testing.T) *Client {
 	if _, err := o.complete(); err != nil {
 		t.Fatal(err)
 	}
-	c := &Client{opts: o, out: newOutbox(&o), kick: make(chan struct{}, 1), changed: make(chan struct{}), byID: map[uint32]*wire{}}
-	c.received.ids = map[uint16]bool{}
-	c.life, c.cancel = context.WithCancel(t.Context())
-	c.runs = c.life
+	c := bare(t.Context(), o)
 	for _, filter := range []string{"#", "+/say", "a"} {
 		if _, err := c.SubscribeRaw(filter, 2, func(context.Context, RawMessage) error { return errors.New("no") }, Queue(1, Hold)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return c
+}
+
+// bare is a client that does not even try to connect.
+func bare(ctx context.Context, o Options) *Client {
+	c := &Client{opts: o, out: newOutbox(&o), kick: make(chan struct{}, 1), changed: make(chan struct{}), byID: map[uint32]*wire{}}
+	c.received.ids = map[uint16]bool{}
+	c.life, c.cancel = context.WithCancel(ctx)
+	c.runs = c.life
 	return c
 }
