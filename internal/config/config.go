@@ -24,6 +24,8 @@ type Config struct {
 	ProxyProtocol Proxy      `yaml:"proxy_protocol"`
 	Limits        Limits     `yaml:"limits"`
 	Access        Access     `yaml:"access"`
+	Dedup         Dedup      `yaml:"dedup"`
+	Devices       Devices    `yaml:"devices"`
 	Health        Health     `yaml:"health"`
 	Trace         Trace      `yaml:"trace"`
 
@@ -147,11 +149,13 @@ func Default() Config {
 			BufferTotalBytes:      256 * MiB,
 			WriteTimeout:          Duration(10 * time.Second),
 		},
-		Memory: defaultMemory(),
-		LLM:    defaultLLM(),
-		Access: Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
-		Health: defaultHealth(),
-		Trace:  Trace{Queue: 2048},
+		Memory:  defaultMemory(),
+		LLM:     defaultLLM(),
+		Access:  Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
+		Dedup:   defaultDedup(),
+		Devices: Devices{ESP32: true},
+		Health:  defaultHealth(),
+		Trace:   Trace{Queue: 2048},
 	}
 }
 

@@ -29,6 +29,8 @@ func (c Config) validate() Problems {
 	c.checkProxy(&ps)
 	c.Limits.check(&ps)
 	c.checkAccess(&ps)
+	c.Dedup.check(&ps)
+	c.Devices.check(&ps)
 	c.Health.check(&ps)
 	checkServices(c.Services, ServiceNames(), &ps)
 	c.Broker.check(&ps)
