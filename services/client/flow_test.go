@@ -136,6 +136,76 @@ func TestBrokerRestarts(t *testing.T) {
 	}
 }
 
+// Many publish at once, some with no patience; what was accepted arrives, and each publisher's
+// messages arrive in order.
+func TestManyPublishersAndCuts(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	p := cutproxy.Start(t, cutproxy.TCP(b.TCP))
+	from := connect(t, client.Options{URL: "tcp://" + p.Addr()}, "from")
+	got := collect(t, connect(t, client.Options{URL: "tcp://" + p.Addr()}, "to", func(o *client.Options) { o.Queue, o.Window = 4, 8 }), contract.TTSSay)
+	require.NoError(t, from.Ready(within(t)))
+	const publishers, each = 8, 100
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	accepted, gave := map[string]bool{}, map[string]bool{}
+	for who := range publishers {
+		wg.Go(func() {
+			for i := range each {
+				text := fmt.Sprintf("%d %d", who, i)
+				ctx, cancel := context.WithTimeout(context.Background(), wait)
+				if i%7 == 0 {
+					cancel()
+					ctx, cancel = context.WithTimeout(context.Background(), 500*time.Microsecond)
+				}
+				_, err := client.Publish(ctx, from, contract.TTSSay, contract.Say{Text: text})
+				cancel()
+				mu.Lock()
+				switch {
+				case err == nil:
+					accepted[text] = true
+				case errors.Is(err, client.ErrUnconfirmed):
+					gave[text] = true
+				case !errors.Is(err, client.ErrNotSent):
+					t.Error(err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	stop := make(chan struct{})
+	var cutter sync.WaitGroup
+	cutter.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+				p.Cut()
+			}
+		}
+	})
+	wg.Wait()
+	close(stop)
+	cutter.Wait()
+	last := map[string]int{}
+	for len(accepted) > 0 {
+		m := next(t, got)
+		var who string
+		var i int
+		_, err := fmt.Sscan(m.Data.Text, &who, &i)
+		require.NoError(t, err)
+		if n, ok := last[who]; ok {
+			assert.Greater(t, i, n, "publisher %s", who)
+		}
+		last[who] = i
+		if !accepted[m.Data.Text] {
+			assert.True(t, gave[m.Data.Text], "%q: not accepted, or twice", m.Data.Text)
+		}
+		delete(accepted, m.Data.Text)
+	}
+}
+
 func event(t *testing.T, ch <-chan client.Message[contract.HealthPing]) (ok bool, event string) {
 	t.Helper()
 	m := next(t, ch)

@@ -113,16 +113,41 @@ func TestWatchdog(t *testing.T) {
 	})
 }
 
-// Heartbeats are bare, under the client id, from the beginning, and none without (section 1).
+// Heartbeats are bare, under the client id, from the beginning on; a busy loop they are not
+// (client.md 1 and 11.9).
 func TestHeartbeats(t *testing.T) {
-	t.Parallel()
-	for _, every := range []time.Duration{-1, 20 * time.Millisecond} {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t)
-		c := f.start(func(o *Options) { o.Heartbeat = every })
-		require.NoError(t, c.Await(soon(t)))
-		assert.Equal(t, every > 0, c.opts.Heartbeat > 0)
+		c := f.start(func(o *Options) { o.Heartbeat = time.Second })
+		require.NoError(t, c.Await(context.Background()))
+		time.Sleep(2500 * time.Millisecond)
+		synctest.Wait()
+		assert.Len(t, f.beats, 3)
+		p := <-f.beats
+		assert.Equal(t, "system/keepalive/tars-x", p.Topic)
+		assert.Equal(t, byte(0), p.QoS)
+		assert.False(t, p.Retain)
+		assert.JSONEq(t, `{"ok":true,"event":"heartbeat","timestamp":946684800}`, string(p.Payload))
+		f.set(func(f *fake) { f.down = true })
+		f.cut()
+		time.Sleep(time.Minute)
+		assert.Len(t, f.beats, 2, "none without a connection")
+		f.set(func(f *fake) { f.down = false })
 		f.stop(c)
-	}
+
+		f = newFake(t)
+		c = f.start(func(o *Options) { o.Heartbeat = -1 })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Empty(t, f.beats)
+		assert.Len(t, f.dialed(), 1, "pings go on")
+		f.set(func(f *fake) { f.mute = true })
+		time.Sleep(2 * time.Minute)
+		assert.Greater(t, len(f.dialed()), 1, "and so does the watchdog")
+		f.set(func(f *fake) { f.mute = false })
+		time.Sleep(time.Minute)
+		f.stop(c)
+	})
 }
 
 func TestExpiry(t *testing.T) {

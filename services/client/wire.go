@@ -311,10 +311,11 @@ func (c *Client) subIDs(l *link) bool { return !l.noSubIDs }
 func (c *Client) standing(ctx context.Context, ss ...*Subscription) error {
 	return c.waitFor(ctx, func() (bool, error) {
 		for _, s := range ss {
-			if s.w.state == wireRefused {
+			switch {
+			case !slices.Contains(c.subs, s): // closed meanwhile
+			case s.w.state == wireRefused:
 				return false, s.w.err
-			}
-			if s.w.state != wireStanding {
+			case s.w.state != wireStanding:
 				return false, nil
 			}
 		}
