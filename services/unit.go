@@ -85,15 +85,14 @@ func (u *unit) run(ctx context.Context) error {
 // ready waits for the subscriptions. A broker that is away does not make it fail.
 func (u *unit) ready(ctx context.Context) error {
 	t0 := time.Now()
-	switch err := u.bus.Ready(ctx); {
-	case ctx.Err() != nil: // the run has ended, whatever Ready says
-	case err != nil:
-		return err
-	default:
+	err := u.bus.Ready(ctx)
+	if ctx.Err() != nil { // the run has ended, whatever Ready says
+		err = nil
+	} else if err == nil {
 		u.to(Ready, nil)
 		u.log.Info().Dur("took", time.Since(t0)).Msg("service is ready")
 	}
-	return nil
+	return err
 }
 
 // watch reports a service that does not become ready.

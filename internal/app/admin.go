@@ -34,16 +34,26 @@ const (
 
 // Status is what the admin socket tells of the process behind it.
 type Status struct {
-	ID        string    `json:"id"` // of this start
-	PID       int       `json:"pid"`
-	Version   string    `json:"version"`
-	Started   time.Time `json:"started"`
-	Listeners []string  `json:"listeners"`
-	HTTP      string    `json:"http,omitempty"`
-	Clients   int       `json:"clients"`
-	Users     int       `json:"users"`
-	Health    string    `json:"health"`
-	Reason    string    `json:"reason,omitempty"`
+	ID        string          `json:"id"` // of this start
+	PID       int             `json:"pid"`
+	Version   string          `json:"version"`
+	Started   time.Time       `json:"started"`
+	Listeners []string        `json:"listeners"`
+	HTTP      string          `json:"http,omitempty"`
+	Clients   int             `json:"clients"`
+	Users     int             `json:"users"`
+	Health    string          `json:"health"`
+	Reason    string          `json:"reason,omitempty"`
+	Services  []ServiceStatus `json:"services"`
+}
+
+// ServiceStatus is how a service of that process is.
+type ServiceStatus struct {
+	Name     string    `json:"name"`
+	State    string    `json:"state"` // starting, ready, restarting or stopped
+	Since    time.Time `json:"since"`
+	Restarts uint64    `json:"restarts"`
+	Error    string    `json:"error,omitempty"`
 }
 
 // UserChange is one change of a user, see access.Change.
@@ -164,7 +174,7 @@ func (a *App) status() Status {
 	h := a.health()
 	return Status{
 		ID: a.id, PID: os.Getpid(), Version: a.o.Version, Started: a.started, Listeners: a.Listeners(), HTTP: a.HTTP(),
-		Clients: h.Clients, Users: a.users.Len(), Health: string(h.Status), Reason: h.Reason,
+		Clients: h.Clients, Users: a.users.Len(), Health: string(h.Status), Reason: h.Reason, Services: a.serviceStates(),
 	}
 }
 

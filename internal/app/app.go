@@ -24,6 +24,8 @@ import (
 	"github.com/tarsd/tarsd/hooks/health"
 	"github.com/tarsd/tarsd/hooks/observe"
 	"github.com/tarsd/tarsd/internal/config"
+	"github.com/tarsd/tarsd/internal/trace"
+	"github.com/tarsd/tarsd/services"
 	"github.com/tarsd/tarsd/storage"
 	"github.com/tarsd/tarsd/web"
 )
@@ -41,6 +43,8 @@ type Options struct {
 	Config  *config.Loaded
 	Version string
 	Log     zerolog.Logger
+
+	services []service // in place of catalog, for tests
 }
 
 // App is a running tarsd. Its goroutines are owned by wg; the first of them that fails where it
@@ -63,6 +67,9 @@ type App struct {
 	ws        *broker.WebSocket
 	listeners []*broker.Listener
 	web       *web.Server
+
+	tracer     *trace.Tracer // nil: off
+	supervisor *services.Supervisor
 
 	ready   atomic.Bool
 	wg      sync.WaitGroup
@@ -136,9 +143,7 @@ func (a *App) start(ctx context.Context) error {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	a.cfg.DataDir = dir
-	for _, part := range []func(context.Context) error{
-		a.openStorage, a.openAccess, a.startEngine, a.startObservers, a.startBroker, a.startHealth, a.bindListeners, a.bindWeb, a.bindAdmin,
-	} {
+	for _, part := range a.parts() {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -150,6 +155,17 @@ func (a *App) start(ctx context.Context) error {
 		a.wg.Go(func() { a.fail(a.web.Serve()) })
 	}
 	return nil
+}
+
+// parts are the steps of a start, in order; a stop goes through those that took place in reverse.
+func (a *App) parts() []func(context.Context) error {
+	if a.cfg.Broker.Remote() {
+		return []func(context.Context) error{a.openServiceStorage, a.startTrace, a.makeServices, a.bindServiceWeb, a.runServices}
+	}
+	return []func(context.Context) error{
+		a.openStorage, a.openAccess, a.startEngine, a.startObservers, a.startBroker, a.startHealth, a.startTrace, a.makeServices,
+		a.bindListeners, a.bindWeb, a.bindAdmin, a.runServices,
+	}
 }
 
 // fail reports the end of a part that must not end; nil is no failure.
@@ -203,7 +219,7 @@ func within(ctx context.Context, f func()) error {
 // Dial connects to the broker inside this process.
 func (a *App) Dial(ctx context.Context) (net.Conn, error) { return a.memory.Dial(ctx) }
 
-// Listeners are the real addresses, as URLs.
+// Listeners are the real addresses, as URLs; none when the broker is elsewhere.
 func (a *App) Listeners() []string {
 	urls := make([]string, len(a.listeners))
 	for i, l := range a.listeners {

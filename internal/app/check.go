@@ -65,7 +65,9 @@ func (c *checker) say(v Verdict, format string, args ...any) {
 
 // Check says what would run with a configuration and what would be in the way. It changes
 // nothing: ports are bound for a moment, unless a tarsd runs in the data directory.
-func Check(ctx context.Context, l *config.Loaded) []Finding {
+func Check(ctx context.Context, l *config.Loaded) []Finding { return check(ctx, l, catalog()) }
+
+func check(ctx context.Context, l *config.Loaded, all []service) []Finding {
 	c := &checker{loaded: l, cfg: l.Config}
 	if dir, err := filepath.Abs(c.cfg.DataDir); err == nil {
 		c.cfg.DataDir = dir
@@ -75,6 +77,11 @@ func Check(ctx context.Context, l *config.Loaded) []Finding {
 		from = l.File
 	}
 	c.say(Fine, "configuration: %s; %d keys are set", from, len(l.Origin))
+	c.services(ctx, all)
+	if c.cfg.Broker.Remote() {
+		c.remote(all)
+		return c.out
+	}
 	c.access()
 	c.limits()
 	c.tls()
@@ -107,6 +114,13 @@ func (c *checker) running(ctx context.Context) bool {
 	}
 	c.say(v, "tarsd %s runs in %s (pid %d) since %s: %s%s", s.Version, c.cfg.DataDir, s.PID, s.Started.Local().Format(time.DateTime), s.Health, why)
 	c.say(Fine, "it listens at %s", strings.Join(append(s.Listeners, s.HTTP), " "))
+	for _, st := range s.Services {
+		v, text := Fine, fmt.Sprintf("its service %s is %s since %s", st.Name, st.State, st.Since.Local().Format(time.DateTime))
+		if st.Error != "" {
+			v, text = Warning, text+": "+st.Error
+		}
+		c.say(v, "%s", text)
+	}
 	c.users(s.Users)
 	return true
 }
@@ -132,9 +146,6 @@ func (c *checker) access() {
 }
 
 func (c *checker) limits() {
-	if _, err := messageHooks(c.cfg); err != nil {
-		c.say(Failure, "%s", err)
-	}
 	if _, err := newLimiter(c.cfg.Limits); err != nil {
 		c.say(Failure, "%s", err)
 	}

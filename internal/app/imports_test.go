@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/wire", "storage", "web",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/trace", "internal/wire", "services", "services/client", "storage", "web",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -33,6 +33,7 @@ var edges = map[string][]string{
 
 	"internal/config":       {},
 	"internal/mqttcli":      {},
+	"internal/trace":        {"services/client"},
 	"internal/wire":         {},
 	"internal/engine/use":   {},
 	"internal/assets":       {"internal/engine/use"}, // a build tool
@@ -89,6 +90,7 @@ var owners = map[string][]string{
 	"github.com/alecthomas/kong":                 {"cmd/tarsd"},
 	"go.yaml.in/":                                {"internal/config"},
 	"github.com/prometheus/":                     {"hooks/observe"},
+	"go.opentelemetry.io/":                       {"internal/trace"},
 	"github.com/google/jsonschema-go":            {"services/llm"},
 	"golang.org/x/crypto":                        {"hooks/access"},
 	"github.com/BurntSushi/toml":                 {"services/memory/persona"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -100,15 +101,11 @@ func (a *App) startEngine(context.Context) error {
 	if err != nil {
 		return err
 	}
-	more, err := messageHooks(a.cfg)
-	if err != nil {
-		return err
-	}
 	a.audit = observe.NewAudit(observe.AuditOptions{Log: a.log.With().Str("part", "audit").Logger()})
 	o := delivery.Options{
 		Limits: deliveryLimits(a.cfg.Limits),
 		Policy: a.policy,
-		Hooks:  hooks.Chain(limiter, more...),
+		Hooks:  hooks.Chain(limiter),
 		Events: a.audit.Event,
 		Log:    a.log.With().Str("part", "delivery").Logger(),
 	}
@@ -238,7 +235,7 @@ func (a *App) bindWeb(context.Context) error {
 		WebSocket: a.ws,
 		Metrics: observe.NewMetrics(observe.MetricsOptions{
 			Engine: a.engine, Version: a.o.Version, Storage: a.storageFigures, Connections: a.broker.Connections,
-			AuditLost: a.audit.Lost, Peers: a.peerFigures, Log: log,
+			AuditLost: a.audit.Lost, Services: a.serviceFigures, Spans: a.spans(), Peers: a.peerFigures, Log: log,
 		}),
 		Health:         a.health,
 		Ready:          a.isReady,
@@ -249,7 +246,11 @@ func (a *App) bindWeb(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("http.allowed_origins: %w", err)
 	}
-	s, err := web.Listen(a.cfg.HTTP.Listen, h, web.ServerOptions{Allow: a.policy.Gate, Log: log})
+	return a.listenWeb(h, web.ServerOptions{Allow: a.policy.Gate, Log: log})
+}
+
+func (a *App) listenWeb(h http.Handler, o web.ServerOptions) error {
+	s, err := web.Listen(a.cfg.HTTP.Listen, h, o)
 	if err != nil {
 		return listenError("http.listen "+a.cfg.HTTP.Listen, err)
 	}
@@ -286,6 +287,9 @@ func (a *App) health() web.Health {
 	if moved := a.db.Moved(); moved != "" {
 		h.Status, h.Reason = web.Degraded, "the data file was damaged and moved to "+moved
 	}
+	if text := a.failing(); text != "" {
+		h.Status, h.Reason = web.Degraded, text
+	}
 	a.peerHealth(&h)
 	if s.Degraded {
 		h.Status, h.Reason, h.Since = web.Degraded, "storage: "+s.Reason, s.Since
@@ -295,7 +299,13 @@ func (a *App) health() web.Health {
 
 // announce says what an owner wants to know after a start.
 func (a *App) announce() {
-	e := a.log.Info().Str("version", a.o.Version).Str("data", a.cfg.DataDir).Strs("listen", a.Listeners())
+	e := a.log.Info().Str("version", a.o.Version)
+	if a.cfg.Broker.Remote() {
+		e = e.Stringer("broker", a.cfg.Broker.URL)
+	} else {
+		e = e.Str("data", a.cfg.DataDir).Strs("listen", a.Listeners())
+	}
+	e = e.Strs("services", a.names())
 	if a.web != nil {
 		e = e.Str("http", a.HTTP())
 	}
@@ -303,6 +313,9 @@ func (a *App) announce() {
 		e = e.Str("config", a.o.Config.File)
 	}
 	e.Dur("took", time.Since(a.started)).Msg("tarsd is ready")
+	if a.cfg.Broker.Remote() {
+		return
+	}
 	if moved := a.db.Moved(); moved != "" {
 		a.log.Error().Str("moved_to", moved).Msg("the data file was damaged: it was moved aside and an empty one started")
 	}
