@@ -431,6 +431,7 @@ func TestMirrorKeepsTheEnvelope(t *testing.T) {
 	assert.False(t, m.Bare)
 	assert.Equal(t, "movement-esp32", m.Source)
 	assert.Len(t, m.ID, 32)
+	assert.Equal(t, m.ID, s.said("tars-esp32").ID)
 	assert.InDelta(t, unix(s.now), m.Data.Timestamp, 1, "the board's clock is not passed on")
 	assert.InDelta(t, unix(s.now), m.TS, 1)
 

@@ -447,6 +447,9 @@ func (t *table) check(r *record, now time.Time) {
 
 // mirror carries a message of the peer to its other names.
 func (t *table) mirror(r *record, level string, p ping, payload []byte) {
+	if p.id == "" {
+		p.id = t.o.NewID() // one for all names
+	}
 	for _, other := range r.topics {
 		switch {
 		case other == level:
@@ -455,9 +458,6 @@ func (t *table) mirror(r *record, level string, p ping, payload []byte) {
 		case p.bare: // into an envelope; a device's clock is not worth passing on
 			w := p
 			w.bare = false
-			if w.id == "" {
-				w.id = t.o.NewID()
-			}
 			if w.time < clockFrom {
 				w.time = unix(p.at)
 			}
