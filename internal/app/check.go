@@ -146,6 +146,9 @@ func (c *checker) access() {
 }
 
 func (c *checker) limits() {
+	if _, err := messageHooks(c.cfg); err != nil {
+		c.say(Failure, "%s", err)
+	}
 	if _, err := newLimiter(c.cfg.Limits); err != nil {
 		c.say(Failure, "%s", err)
 	}

@@ -101,11 +101,15 @@ func (a *App) startEngine(context.Context) error {
 	if err != nil {
 		return err
 	}
+	more, err := messageHooks(a.cfg)
+	if err != nil {
+		return err
+	}
 	a.audit = observe.NewAudit(observe.AuditOptions{Log: a.log.With().Str("part", "audit").Logger()})
 	o := delivery.Options{
 		Limits: deliveryLimits(a.cfg.Limits),
 		Policy: a.policy,
-		Hooks:  hooks.Chain(limiter),
+		Hooks:  hooks.Chain(limiter, more...),
 		Events: a.audit.Event,
 		Log:    a.log.With().Str("part", "delivery").Logger(),
 	}
