@@ -21,7 +21,7 @@ import (
 // Exit codes of status besides 0 and 2: somebody asks it in a script.
 const (
 	codeDown       status = 1 // something that is required is not up
-	codeNotRunning        = 3 // there is nobody to ask, as in systemctl status
+	codeNotRunning int    = 3 // there is nobody to ask, as in systemctl status
 )
 
 // watchEvery is the pace of status --watch.

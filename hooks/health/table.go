@@ -397,7 +397,7 @@ func (t *table) told(r *record, v verdict, level string) bool {
 
 func (t *table) log(r *record, v verdict) {
 	line := t.o.Log.Info()
-	if bad := !v.state.good() && v.state != Connected; bad && r.needed && r.everUp {
+	if bad := !v.state.good() && v.state != Connected && v.state != Shutdown; bad && r.needed && r.everUp {
 		line = t.o.Log.Warn()
 	}
 	line.Str("peer", r.name).Str("state", string(v.state)).Str("was", string(r.state))

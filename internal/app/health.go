@@ -42,6 +42,9 @@ func healthOptions(c config.Health) health.Options {
 func (a *App) startHealth(context.Context) error {
 	o := healthOptions(a.cfg.Health)
 	o.Engine, o.MayPublish, o.Log = a.engine, a.policy.MayPublish, a.log.With().Str("part", "health").Logger()
+	for _, s := range choose(a.o.available(), a.cfg) {
+		o.Services = append(o.Services, s.name)
+	}
 	a.peers = health.New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

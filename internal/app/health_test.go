@@ -12,14 +12,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tarsd/tarsd/hooks/delivery"
 	"github.com/tarsd/tarsd/hooks/health"
+	"github.com/tarsd/tarsd/services"
 	"github.com/tarsd/tarsd/web"
 )
 
 func TestHealthOfRequiredPeers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	l := load(t, dir, "health.required=lamp", "health.grace=1s", "health.names={lamp: [light]}")
+	l := load(t, dir, "services=none", "health.required=lamp", "health.grace=1s", "health.names={lamp: [light]}")
 	_, err := Health(t.Context(), l.Config)
 	require.ErrorIs(t, err, ErrNotRunning)
 	assert.ErrorContains(t, err, dir)
@@ -70,15 +72,62 @@ func TestHealthOfRequiredPeers(t *testing.T) {
 func TestHealthOverARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	a, err := Start(t.Context(), Options{Config: load(t, dir), Version: "test"})
+	a, err := Start(t.Context(), Options{Config: load(t, dir, "services=none"), Version: "test"})
 	require.NoError(t, err)
 	a.engine.Publish("system/health/tars-stt", []byte(`{"ok":true,"event":"ready","timestamp":1}`), 1, true)
 	require.NoError(t, a.Stop())
-	b := begin(t, load(t, dir, "health.grace=1s"))
+	b := begin(t, load(t, dir, "services=none", "health.grace=1s"))
 	require.Eventually(t, func() bool {
 		rep, err := Health(context.Background(), b.cfg)
 		return err == nil && len(rep.Peers) == 1 && rep.Peers[0].Name == "stt" && rep.Peers[0].State == health.Disconnected
 	}, 10*time.Second, 20*time.Millisecond)
+}
+
+// late is a service that is ready when the test says so.
+type late struct{ now chan struct{} }
+
+func (late) Name() string { return "memory" }
+
+func (l late) Run(ctx context.Context, rt services.Runtime) error {
+	select {
+	case <-l.now:
+		rt.Ready()
+	case <-ctx.Done():
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// Readiness waits for the services of this process; their last words reach every name.
+func TestReadyWithServices(t *testing.T) {
+	t.Parallel()
+	dir, s := t.TempDir(), late{make(chan struct{})}
+	all := []service{{name: "memory", make: func(parts) (services.Service, error) { return s, nil }}}
+	a, err := Start(t.Context(), Options{Config: load(t, dir, "services=memory"), Version: "test", services: all})
+	require.NoError(t, err)
+	readyz := func() int {
+		resp, err := http.Get("http://" + a.HTTP() + "/readyz")
+		require.NoError(t, err)
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	assert.Equal(t, http.StatusServiceUnavailable, readyz())
+	rep, err := Health(t.Context(), a.cfg)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"memory"}, rep.Down)
+	assert.Empty(t, rep.Failed)
+	close(s.now)
+	assert.Eventually(t, func() bool { return readyz() == http.StatusOK }, 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, a.Stop())
+
+	b := begin(t, load(t, dir, "services=none"))
+	n := 0
+	b.engine.EachRetained("system/health/+", func(m delivery.Sight) bool {
+		assert.Contains(t, string(m.Payload), `"event":"shutdown"`, "%s", m.Topic)
+		n++
+		return true
+	})
+	assert.Equal(t, 2, n, "memory and tars-memory")
 }
 
 func TestReadHealth(t *testing.T) {
