@@ -46,7 +46,7 @@ func newModels(o Options, log zerolog.Logger) (*models, error) {
 			url = o.OllamaURL
 		}
 		return m, m.use(Ollama, url, o.Model)
-	case o.Provider == OpenAI, m.auto && (o.Key != nil || o.URL != ""):
+	case o.Provider == OpenAI, m.auto && (o.Key != nil || o.URL != "" && strings.TrimRight(o.URL, "/") != openai.DefaultURL):
 		url, model := o.URL, o.Model
 		if url == "" {
 			url = openai.DefaultURL

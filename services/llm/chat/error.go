@@ -21,7 +21,6 @@ const (
 	Key         Kind = "key"         // no key, or one that is refused
 	Setup       Kind = "setup"       // wrong address or model
 	Refused     Kind = "refused"     // a request that the server does not take
-	Open        Kind = "open"        // the circuit breaker is open
 	Nothing     Kind = "nothing"     // an answer without words
 	Empty       Kind = "empty"       // a question without words
 	Invalid     Kind = "invalid"     // a request that breaks the contract
@@ -41,7 +40,6 @@ var spoken = map[Kind]string{
 	Key:         "My language model does not accept my key.",
 	Setup:       "My language model is not set up right.",
 	Refused:     "My language model refused to answer that.",
-	Open:        "I cannot reach my language model right now.",
 	Nothing:     "I have no answer to that.",
 	Empty:       "I did not hear a question.",
 	Invalid:     "I could not make sense of that request.",

@@ -114,6 +114,7 @@ func TestForms(t *testing.T) {
 		"reasoning that never ends": {llmtest.Say("<think>", "Hm", "..."), "", "stop"},
 		"almost reasoning":          {llmtest.Say("<", "th", "ree>"), "<three>", "stop"},
 		"reasoning of its own":      {llmtest.Reply{llmtest.Event(`{"choices":[{"delta":{"reasoning_content":"Hm."}}]}`), llmtest.Words("a"), llmtest.Done("stop")}, "a", "stop"},
+		"a line above the buffer":   {llmtest.Say(strings.Repeat("long ", 3000)), strings.Repeat("long ", 3000), "stop"},
 		"no type":                   {llmtest.Reply{llmtest.Header("Content-Type", "text/event-stream; charset=utf-8"), llmtest.Words("a"), llmtest.Done("stop")}, "a", "stop"},
 	} {
 		t.Run(name, func(t *testing.T) {

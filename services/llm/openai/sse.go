@@ -20,7 +20,9 @@ var (
 // comments are no sign of life.
 type events struct {
 	r     *bufio.Reader
+	limit int    // bytes of a line
 	left  int64  // bytes that may still come
+	long  []byte // a line that is larger than the reader's buffer
 	data  []byte // of the event under way
 	held  []byte // of the one after it, see next
 	begun bool
@@ -28,7 +30,7 @@ type events struct {
 
 // newEvents reads from r: lines of up to line bytes, and total bytes in all.
 func newEvents(r io.Reader, line int, total int64) *events {
-	return &events{r: bufio.NewReaderSize(r, max(line, 64)), left: total}
+	return &events{r: bufio.NewReader(r), limit: line, left: total}
 }
 
 // next returns the data of the next event; it is valid until the next call. The end is io.EOF; an
@@ -49,7 +51,7 @@ func (e *events) next() ([]byte, error) {
 		case ok && len(e.data) > 0 && whole(e.data):
 			e.held = append(e.held, data...)
 			return e.data, nil
-		case ok && len(e.data)+len(data) >= e.r.Size():
+		case ok && len(e.data)+len(data) > e.limit:
 			return nil, errLine
 		case ok && len(e.data) > 0:
 			e.data = append(append(e.data, '\n'), data...)
@@ -69,17 +71,28 @@ func (e *events) next() ([]byte, error) {
 
 // line returns the next line without its end. It is io.EOF together with what is left.
 func (e *events) line() ([]byte, error) {
-	line, err := e.r.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		return nil, errLine
+	e.long = e.long[:0]
+	for {
+		line, err := e.r.ReadSlice('\n')
+		if e.left -= int64(len(line)); e.left < 0 {
+			return nil, errSize
+		}
+		if len(e.long)+len(line) > e.limit {
+			return nil, errLine
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			e.long = append(e.long, line...)
+			continue
+		}
+		if len(e.long) > 0 {
+			e.long = append(e.long, line...)
+			line = e.long
+		}
+		if !e.begun {
+			line, e.begun = bytes.TrimPrefix(line, []byte("\ufeff")), true
+		}
+		return bytes.TrimRight(line, "\r\n"), err
 	}
-	if e.left -= int64(len(line)); e.left < 0 {
-		return nil, errSize
-	}
-	if !e.begun {
-		line, e.begun = bytes.TrimPrefix(line, []byte("\ufeff")), true
-	}
-	return bytes.TrimRight(line, "\r\n"), err
 }
 
 // whole reports whether data is an event of its own.
