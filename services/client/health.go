@@ -89,11 +89,9 @@ func (c *Client) Health(ctx context.Context, ok bool, event string, err error) e
 	return nil
 }
 
-// sayAgain says how the service is on a new connection, if it has said anything. The keeper calls it.
+// sayAgain says how the service is on a new connection, if it has said anything. mu is held.
 func (c *Client) sayAgain(first bool) {
-	c.mu.RLock()
 	h := c.health
-	c.mu.RUnlock()
 	if c.opts.NoHealth || !h.set || c.closing() {
 		return
 	}

@@ -216,29 +216,24 @@ func (c *Client) step(ctx context.Context) bool {
 			return c.subscribeWire(ctx, l, w, qos, subs)
 		}
 	}
-	again := c.open(l)
+	c.open(l)
 	c.mu.Unlock()
-	if again != nil {
-		again()
-	}
 	return false
 }
 
-// open lets messages out. mu is held. The function that it returns is to be called without mu.
-func (c *Client) open(l *link) func() {
+// open lets messages out, and says how the service is. mu is held, so that what Health says next
+// comes next.
+func (c *Client) open(l *link) {
 	if c.up {
-		return nil
+		return
 	}
 	c.up, c.since, c.cause = true, time.Now(), nil
 	c.conns++
 	first := c.conns == 1
 	c.out.online(l, c.present, c.lim)
 	c.notify()
-	present := c.present
-	return func() {
-		c.opts.Log.Info().Str("client", c.opts.ID).Str("broker", c.where()).Bool("session", present).Bool("again", !first).Msg("connected")
-		c.sayAgain(first)
-	}
+	c.opts.Log.Info().Str("client", c.opts.ID).Str("broker", c.where()).Bool("session", c.present).Bool("again", !first).Msg("connected")
+	c.sayAgain(first)
 }
 
 // subscribeWire sends a SUBSCRIBE and waits for its answer.
