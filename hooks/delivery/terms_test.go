@@ -169,6 +169,7 @@ func TestSettle(t *testing.T) {
 		t.Parallel()
 		b := brokertest.Start(t, brokertest.WithHooks(advise(delivery.Terms{Window: 1, Settle: time.Hour, Attach: attach})))
 		d := device(t, b, wt.Connect{})
+		d.ExpectQuiet() // what is attached is there
 		b.Engine.Publish("a", []byte("1"), 1, false)
 		b.Engine.Publish("b", []byte("2"), 0, false)
 		d.Subscribe(wt.Filter{Name: "b", Opts: 1})
@@ -181,6 +182,7 @@ func TestSettle(t *testing.T) {
 		t.Parallel()
 		b := brokertest.Start(t, brokertest.WithHooks(advise(delivery.Terms{Window: 1, Settle: 300 * time.Millisecond, Attach: attach})))
 		d := device(t, b, wt.Connect{})
+		d.ExpectQuiet() // what is attached is there
 		b.Engine.Publish("a", []byte("1"), 1, false)
 		began := time.Now()
 		d.ExpectQuiet()

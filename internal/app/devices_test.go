@@ -1,6 +1,9 @@
 package app
 
 import (
+	"context"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +13,7 @@ import (
 	"github.com/tarsd/tarsd/hooks/dedup"
 	"github.com/tarsd/tarsd/hooks/device"
 	"github.com/tarsd/tarsd/internal/config"
+	"github.com/tarsd/tarsd/internal/esp32"
 	"github.com/tarsd/tarsd/internal/wire"
 )
 
@@ -45,4 +49,28 @@ func TestDeviceProfile(t *testing.T) {
 	assert.Equal(t, device.ESP32(), all[2])
 	_, err := device.New(all)
 	require.NoError(t, err)
+}
+
+// TestESP32OutOfTheBox: the firmware as it is and a tarsd without a configuration file.
+func TestESP32OutOfTheBox(t *testing.T) {
+	t.Parallel()
+	a := begin(t, load(t, filepath.Join(t.TempDir(), "data"), "services=none"))
+	d := esp32.Start(context.Background(), esp32.Options{
+		Addr: strings.TrimPrefix(a.Listeners()[0], "tcp://"), Pace: 100, Poll: 10 * time.Millisecond, KeepAlive: 1,
+	})
+	t.Cleanup(d.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err := d.Wait(ctx, func(s esp32.State) bool { return s.Count("subscribe", esp32.TopicStop) == 1 && s.Waiting == "" })
+	require.NoError(t, err)
+	for range 5 {
+		a.engine.Publish(esp32.TopicTest, []byte(`{"command":"bow"}`), 0, false)
+	}
+	_, err = d.Wait(ctx, func(s esp32.State) bool { return len(s.Ended) == 5 })
+	require.NoError(t, err)
+	<-time.After(2 * time.Second) // the keep alive is one second
+	a.engine.Publish(esp32.TopicTest, []byte(`{"command":"reset"}`), 1, false)
+	s, err := d.Wait(ctx, func(s esp32.State) bool { return len(s.Ended) == 6 })
+	require.NoError(t, err)
+	assert.Equal(t, 1, s.Connects)
 }
