@@ -21,9 +21,10 @@ const (
 	defaultTopK = 5
 	maxTopK     = 50
 	maxWindow   = 5
-	// depth is how many hits of each kind are fused at least: one that is tenth by its words and
-	// tenth by its meaning beats one that is fifth by one of them only.
-	depth = 50
+	// leastDepth is how many hits of each kind are fused at least. More than twice what is wanted
+	// make the result worse: a text that is thirtieth by its meaning and has a word of the question
+	// by chance would beat the one that is first by its meaning.
+	leastDepth = 10
 	// echoTime is how old a record may be that is taken for the question itself because it says
 	// the same, when nothing tells the turn of either.
 	echoTime = 5 * time.Second
@@ -113,10 +114,10 @@ func (b *book) hits(q asked, strategy string, vector []float32) (hits []index.Hi
 	case words:
 		hits = b.index.Words(q.Text, q.TopK, skip)
 	default:
-		n := max(2*q.TopK, depth)
+		n := max(2*q.TopK, leastDepth)
 		lists := [][]index.Hit{b.index.Words(q.Text, n, skip)}
-		if vector != nil {
-			lists = append(lists, b.index.Meaning(vector, n, skip))
+		if vector != nil { // first: of equal scores the meaning decides
+			lists = slices.Insert(lists, 0, b.index.Meaning(vector, n, skip))
 		}
 		hits = index.Fuse(b.index.Len(), lists...)
 	}
