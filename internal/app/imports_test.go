@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/trace", "internal/wire", "services", "services/client", "storage", "web",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/trace", "internal/wire", "services", "services/client", "services/llm", "services/llm/openai", "storage", "web",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},

@@ -42,7 +42,9 @@ type parts struct {
 
 // catalog are the services of this version, in the order of their start.
 func catalog() []service {
-	return []service{}
+	return []service{
+		{"llm", false, makeLLM},
+	}
 }
 
 // choose are those of all that the configuration wants here.
