@@ -6,13 +6,13 @@ ARGS ?=
 export CGO_ENABLED = 0
 
 # Packages whose tests start whole processes; they gain nothing from the race detector.
-PROCESS = /(cmd/tarsd|internal/crash|internal/interop|bench)(/|$$)
+PROCESS = /(cmd/tarsd|internal/crash|internal/chaos|internal/interop|bench)(/|$$)
 # How often the crash test kills in make test, and in make crash.
 KILLS       ?= 15
 KILLS_LONG  ?= 100
 FUZZTIME    ?= 3s
 
-.PHONY: help assets run build test check format vet lint race process fuzz arm64 interop-setup crash bench release docs clean
+.PHONY: help assets run build test check format vet lint race process fuzz arm64 interop-setup crash chaos bench release docs clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | expand -t 16
@@ -69,6 +69,9 @@ arm64: ## It builds for the robot's board
 
 crash: ## The long crash test: kill -9 a hundred times
 	TARSD_CRASH_KILLS=$(KILLS_LONG) $(GO) test -count=1 -timeout 60m -v ./internal/crash
+
+chaos: ## The long test of services on a bad network: 20 restarts of the broker, 50 cuts
+	TARSD_CHAOS_RESTARTS=20 TARSD_CHAOS_CUTS=50 $(GO) test -count=1 -timeout 15m -v ./internal/chaos
 
 bench: ## The table of figures, against an installed Mosquitto
 	sh bench/run.sh

@@ -71,6 +71,7 @@ var edges = map[string][]string{
 	"internal/wire/wiretest": {"internal/wire"},
 	"internal/conformance":   {"broker/brokertest", "hooks/delivery", "internal/wire", "internal/wire/wiretest", "storage"},
 	"internal/cutproxy":      {},
+	"internal/chaos":         {},
 	"internal/crash":         {"internal/crash/daemon", "internal/crash/rawmqtt"},
 	"internal/crash/daemon":  {},
 	"internal/crash/rawmqtt": {},
@@ -131,7 +132,7 @@ func TestImportsRunOneWay(t *testing.T) {
 func TestBinaryLinksNoTests(t *testing.T) {
 	t.Parallel()
 	for pkg := range list(t, "-deps", "./cmd/tarsd") {
-		for _, no := range []string{"internal/crash", "internal/interop", "internal/conformance", "internal/esp32", "bench", "broker/brokertest", "services/llm/llmtest"} {
+		for _, no := range []string{"internal/crash", "internal/chaos", "internal/cutproxy", "services/servicetest", "internal/interop", "internal/conformance", "internal/esp32", "bench", "broker/brokertest", "services/llm/llmtest"} {
 			assert.False(t, pkg == no || strings.HasPrefix(pkg, no+"/"), "%s is linked in", pkg)
 		}
 	}

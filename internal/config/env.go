@@ -20,7 +20,7 @@ func EnvName(key string) string {
 
 // legacyEnv are names of the system that tarsd replaces, where they mean the same. A name of
 // our own wins over them.
-var legacyEnv = slices.Concat([]legacy{{"LOG_LEVEL", "log.level", nil}}, memoryEnv, llmEnv)
+var legacyEnv = slices.Concat([]legacy{{"LOG_LEVEL", "log.level", nil}}, memoryEnv, llmEnv, routerEnv, cameraEnv)
 
 // legacy is a name of the environment of the system that tarsd replaces.
 type legacy struct {
@@ -50,7 +50,7 @@ func barList(v string) string {
 // and sub, what our own tests and benches are told by, and what Kubernetes sets for a service that
 // is called tarsd.
 var foreignEnv = []string{
-	"TARSD_PASSWORD", "TARSD_BIN", "TARSD_TEST_", "TARSD_CRASH_", "TARSD_BENCH_", "TARSD_INTEROP_", "TARSD_CONFORMANCE_",
+	"TARSD_PASSWORD", "TARSD_BIN", "TARSD_TEST_", "TARSD_CRASH_", "TARSD_CHAOS_", "TARSD_BENCH_", "TARSD_INTEROP_", "TARSD_CONFORMANCE_",
 	"TARSD_PORT", "TARSD_SERVICE_HOST", "TARSD_SERVICE_PORT",
 }
 
