@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -53,4 +56,29 @@ required (*) and not up: stt
 	out.Reset()
 	require.NoError(t, view{out: &out}.show(app.HealthReport{}, now))
 	assert.Equal(t, "no service and no device has been seen\n", out.String())
+}
+
+// It goes on while tarsd is away, and ends without an error when it is interrupted.
+func TestStatusWatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		began, asked := time.Now(), 0
+		ask := func() (app.HealthReport, error) {
+			asked++
+			switch asked {
+			case 2:
+				return app.HealthReport{}, app.ErrNotRunning
+			case 4:
+				cancel()
+				return app.HealthReport{}, errors.New("cut")
+			}
+			return app.HealthReport{}, nil
+		}
+		var out bytes.Buffer
+		require.NoError(t, view{out: &out}.watch(ctx, ask))
+		assert.Equal(t, "no service and no device has been seen\n\nno tarsd is running in this data directory\n\n"+
+			"no service and no device has been seen\n\n", out.String())
+		assert.Equal(t, 6*time.Second, time.Since(began))
+	})
 }
