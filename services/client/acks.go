@@ -74,11 +74,14 @@ type redelivery struct {
 	want []*Subscription // those that have not
 }
 
-// rest is what was never acknowledged, by packet id. The connection has ended.
-func (a *acks) rest(seed maphash.Seed) map[uint16]redelivery {
+// rest adds what was never acknowledged to all, by packet id. The connection has ended. What was
+// there from an earlier connection has not come again yet.
+func (a *acks) rest(all map[uint16]redelivery, seed maphash.Seed) map[uint16]redelivery {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	all := make(map[uint16]redelivery, len(a.list))
+	if all == nil && len(a.list) > 0 {
+		all = make(map[uint16]redelivery, len(a.list))
+	}
 	for _, k := range a.list {
 		all[k.msg.id] = redelivery{k.msg.sum(seed), k.held}
 	}

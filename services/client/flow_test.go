@@ -143,7 +143,14 @@ func TestManyPublishersAndCuts(t *testing.T) {
 	b := brokertest.Start(t)
 	p := cutproxy.Start(t, cutproxy.TCP(b.TCP))
 	from := connect(t, client.Options{URL: "tcp://" + p.Addr()}, "from")
-	got := collect(t, connect(t, client.Options{URL: "tcp://" + p.Addr()}, "to", func(o *client.Options) { o.Queue, o.Window = 4, 8 }), contract.TTSSay)
+	to := connect(t, client.Options{URL: "tcp://" + p.Addr()}, "to", func(o *client.Options) { o.Queue, o.Window = 4, 8 })
+	got := collect(t, to, contract.TTSSay)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("from: %+v\nto: %+v", from.Stats(), to.Stats())
+		}
+	})
+	require.NoError(t, to.Ready(within(t)))
 	require.NoError(t, from.Ready(within(t)))
 	const publishers, each = 8, 100
 	var wg sync.WaitGroup

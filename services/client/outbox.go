@@ -48,6 +48,7 @@ type entry struct {
 	id      uint16
 	size    int
 	state   entryState
+	tried   bool       // it was sent at some time
 	waiting bool       // somebody reads done
 	done    chan error // one value: nil, errQueued when the connection went, or what went wrong
 }
@@ -159,7 +160,7 @@ func (o *outbox) giveUp(ctx context.Context, e *entry) error {
 	default:
 	}
 	e.waiting = false
-	if e.state != entryQueued {
+	if e.state != entryQueued || e.tried {
 		return fmt.Errorf("%w: %w", ErrUnconfirmed, ctx.Err())
 	}
 	o.settle(e, nil)
@@ -261,7 +262,7 @@ func (o *outbox) sendOne(e *entry) (sent, stop bool) {
 	if len(o.byID) == 0 {
 		o.moved = time.Now()
 	}
-	e.state = entrySent
+	e.state, e.tried = entrySent, true
 	o.byID[e.id] = e
 	return true, false
 }

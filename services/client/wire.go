@@ -165,7 +165,7 @@ func (c *Client) disconnected() {
 	for _, s := range c.subs {
 		s.release()
 	}
-	c.redeliver = l.acks.rest(c.seed)
+	c.redeliver = l.acks.rest(c.redeliver, c.seed)
 	for _, w := range c.wires {
 		if w.gone != nil {
 			close(w.gone)
