@@ -339,14 +339,11 @@ func (e *Engine) release(l *link) {
 		e.tellClient(SawDisconnect, l)
 	}
 	l.paced.stop()
-	told := l.told
 	s.q.rewind()
 	s.lost = e.now()
 	over := !s.persistent.Load() || s.condemned
 	s.mu.Unlock()
-	if told {
-		l.tellEnded()
-	}
+	l.tellEnded()
 	s.handOver(over)
 	if over {
 		e.mu.Lock()

@@ -71,6 +71,7 @@ func (s *session) take(c *courier, p *publication, t *target, g *group, qos, sta
 	if s.gone || (l == nil && !s.persistent.Load()) {
 		return 0
 	}
+	l.clear(p.topic)
 	if reason := s.room(p); reason != "" {
 		r.refused++
 		s.e.counts.drop(s.id, p.topic, reason)

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/tarsd/tarsd/internal/wire"
@@ -17,6 +18,9 @@ type Terms struct {
 	Queue int
 	// MaxAge is how long a message may wait for it; older ones are dropped. 0: for ever.
 	MaxAge time.Duration
+	// Clear are topics whose messages drop everything that waits before them, as "cleared": behind a stop
+	// nothing is done any more that was asked for before.
+	Clear []string
 	// Nested is for a client that waits for a PUBACK of its own and answers what comes meanwhile. A
 	// retained message of QoS 1 is one that it sends on its own account, any other is an answer. The
 	// former's PUBACK is held back while a message is under way to it: the client handles that one first,
@@ -50,8 +54,8 @@ type Binder interface {
 }
 
 // Companion is an Inspector that is told of the life of its connection, on any goroutine and without
-// locks. Ended follows Began, unless a later connection of the client has taken over: then it may come
-// during Began.
+// locks. Ended is told of every connection that had the session, also of one that ended before Began, and
+// if a later connection of the client has taken over, then perhaps during Began.
 type Companion interface {
 	Inspector
 	Began(c *Line)
@@ -183,6 +187,19 @@ func (l *link) queueMessages(limit int) int {
 		return limit
 	}
 	return min(limit, l.terms.Queue)
+}
+
+// clear drops what waits if a message on this topic does that. s.mu is held; l may be nil.
+func (l *link) clear(topic string) {
+	if l == nil || l.terms == nil || !slices.Contains(l.terms.Clear, topic) {
+		return
+	}
+	q := &l.s.q
+	for i := q.n - 1; i >= q.sent; i-- { // from the back: the front of the queue moves
+		if st := q.at(i).state; st == waiting || st == held {
+			l.s.drop(i, "cleared")
+		}
+	}
 }
 
 // tooOld reports whether a message has waited for too long.

@@ -125,6 +125,31 @@ func TestQueueOfADevice(t *testing.T) {
 	assert.Equal(t, map[string]uint64{"queue_full": 1}, info.Dropped)
 }
 
+// TestClear: nothing that was asked for before a stop is done behind it, and the stop waits for nothing.
+func TestClear(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.WithStore(t.TempDir()), brokertest.WithHooks(advise(delivery.Terms{Window: 1, Queue: 3, Clear: []string{"stop"}})))
+	d := device(t, b, wt.Connect{Persist: true})
+	d.Subscribe(wt.Filter{Name: "#", Opts: 1})
+	p, _ := client(t, b, wire.V5, wt.Connect{ClientID: "p"})
+	for i := range 3 {
+		p.Publish(wt.Publish{Topic: "move", Payload: fmt.Sprint(i), QoS: byte(i)})
+	}
+	p.Publish(wt.Publish{Topic: "stop", Payload: "now"})
+	p.Publish(wt.Publish{Topic: "move", Payload: "then"})
+	p.ExpectQuiet()
+	d.Receive("move", "0") // was under way
+	d.Receive("stop", "now")
+	d.Receive("move", "then")
+	d.ExpectQuiet()
+	info, _ := b.Engine.Client("dev")
+	assert.Equal(t, map[string]uint64{"cleared": 2}, info.Dropped)
+	d.Drop()
+	b.Restart(t)
+	d = device(t, b, wt.Connect{Persist: true})
+	d.ExpectQuiet()
+}
+
 // TestNestedAcknowledgements is the order that a client needs which handles a message while it waits
 // for the PUBACK of its own.
 func TestNestedAcknowledgements(t *testing.T) {

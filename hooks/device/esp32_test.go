@@ -281,6 +281,26 @@ func TestStop(t *testing.T) {
 	assert.Equal(t, 300, s.PWM[0])
 }
 
+// TestStopIsNotBehindFrames: what waits for the device is nothing that it should still do.
+func TestStopIsNotBehindFrames(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	d := power(t, b, func(o *esp32.Options) { o.LED = true }) // slow: 3 ms a frame
+	wait(t, d, "boot", booted)
+	c := host(t, b)
+	for i := range 100 {
+		c.Send(wiretest.Publish{Topic: "movement/frame", Payload: fmt.Sprintf(`{"ch0":%d}`, 200+i)}.Bytes(wire.V5))
+	}
+	c.Publish(wiretest.Publish{Topic: "movement/stop", QoS: 1})
+	s := wait(t, d, "stop", func(s esp32.State) bool { return s.Count("received", "movement/stop") == 1 && s.Waiting == "" })
+	assert.Less(t, s.Count("received", "movement/frame"), 90)
+	c.Publish(command("reset"))
+	s = wait(t, d, "what follows", done(1))
+	assert.Less(t, s.Count("received", "movement/frame"), 90)
+	info, _ := b.Engine.Client("tars-esp32")
+	assert.Positive(t, info.Dropped["cleared"])
+}
+
 // TestPresence: nobody has to guess whether the device is there.
 func TestPresence(t *testing.T) {
 	t.Parallel()

@@ -19,9 +19,6 @@ const ReasonRate = "device_rate"
 // takenOver is the end of a connection that another one of the same client has replaced.
 const takenOver = "session taken over"
 
-// returnWait is how long the new connection of a device may take from CONNECT to its CONNACK.
-const returnWait = 5 * time.Second
-
 // Hook gives devices their terms, presence and probes. It implements delivery.Hook.
 type Hook struct {
 	profiles []*profile
@@ -29,7 +26,8 @@ type Hook struct {
 
 	mu     sync.Mutex
 	engine *delivery.Engine
-	online map[string]int // connections by presence topic
+	online map[string]int  // connections by presence topic
+	open   map[string]bool // topics whose last connection was taken over by one that has not begun yet
 }
 
 var (
@@ -39,7 +37,7 @@ var (
 
 // New checks the profiles; of several that match a client the first counts.
 func New(profiles []Profile) (*Hook, error) {
-	h := &Hook{now: time.Now, online: map[string]int{}}
+	h := &Hook{now: time.Now, online: map[string]int{}, open: map[string]bool{}}
 	var errs []error
 	for i, p := range profiles {
 		c, err := compile(p)
@@ -96,6 +94,7 @@ func (h *Hook) Bind(e *delivery.Engine) {
 	h.mu.Lock()
 	h.engine = e
 	clear(h.online)
+	clear(h.open)
 	h.mu.Unlock()
 	for _, p := range h.profiles {
 		filter := strings.ReplaceAll(p.Presence, "%c", "+")
@@ -144,30 +143,27 @@ func (h *Hook) arrived(topic string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.online[topic]++
+	delete(h.open, topic)
 	if !h.said(topic)[topic] {
 		h.say(topic, true, "reconnected")
 	}
 }
 
-// left notes the end of a connection.
-func (h *Hook) left(topic, reason string) {
-	h.mu.Lock()
-	h.online[topic]--
-	h.mu.Unlock()
-	if reason == takenOver { // it is back already, or as good as
-		time.AfterFunc(returnWait, func() { h.gone(topic) })
-		return
-	}
-	h.gone(topic)
-}
-
-// gone says that a device is away, unless there is another connection.
-func (h *Hook) gone(topic string) {
+// left notes the end of a connection, present or not, and says that a device is away unless there is
+// another connection.
+func (h *Hook) left(topic, reason string, present bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.online[topic] > 0 {
-		return
+	if present {
+		h.online[topic]--
 	}
-	delete(h.online, topic)
-	h.say(topic, false, "disconnected")
+	switch {
+	case h.online[topic] > 0 || !present && !h.open[topic]:
+	case reason == takenOver: // it is back already, or as good as: that connection comes here too
+		h.open[topic] = true
+	default:
+		delete(h.online, topic)
+		delete(h.open, topic)
+		h.say(topic, false, "disconnected")
+	}
 }

@@ -123,7 +123,7 @@ func (in *inspector) Ended(reason string) {
 	}
 	present := in.present
 	in.mu.Unlock()
-	if present {
-		in.h.left(in.presence, reason)
+	if in.presence != "" {
+		in.h.left(in.presence, reason, present)
 	}
 }

@@ -40,6 +40,7 @@ type Profile struct {
 	Window        int    // see delivery.Terms
 	Queue         int
 	MaxAge        time.Duration
+	Clear         []string
 	Nested        bool
 	Settle        time.Duration
 	KeepAlive     KeepAlive
@@ -60,6 +61,7 @@ func ESP32() Profile {
 		Window:    1,
 		Queue:     256,
 		MaxAge:    10 * time.Second,
+		Clear:     []string{"movement/stop"},
 		Nested:    true,
 		Settle:    2 * time.Second,
 		KeepAlive: Connection,
@@ -71,7 +73,7 @@ func ESP32() Profile {
 		Subscriptions: []wire.Filter{{Name: "movement/frame", QoS: 1}, {Name: "movement/test", QoS: 1}, {Name: "movement/stop", QoS: 1}},
 		Presence:      "system/health/movement-esp32",
 		HoldRefusal:   2 * time.Second,
-		Messages:      50,
+		Messages:      200,
 	}
 }
 
@@ -141,7 +143,7 @@ func compile(p Profile) (*profile, error) {
 		}
 	}
 	c.terms = delivery.Terms{
-		Window: p.Window, Queue: p.Queue, MaxAge: p.MaxAge, Nested: p.Nested, Settle: p.Settle, Attach: p.Subscriptions, HoldRefusal: p.HoldRefusal,
+		Window: p.Window, Queue: p.Queue, MaxAge: p.MaxAge, Clear: p.Clear, Nested: p.Nested, Settle: p.Settle, Attach: p.Subscriptions, HoldRefusal: p.HoldRefusal,
 	}
 	if p.KeepAlive == Connection {
 		c.terms.Link = p.Link

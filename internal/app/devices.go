@@ -74,6 +74,9 @@ func deviceProfile(c config.Device) device.Profile {
 	case config.KeepProbe:
 		p.KeepAlive = device.Probing
 	}
+	if len(c.Clear) > 0 {
+		p.Clear = c.Clear
+	}
 	if len(c.Subscriptions) > 0 {
 		p.Subscriptions = nil
 		for _, s := range c.Subscriptions {

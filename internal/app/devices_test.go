@@ -37,12 +37,13 @@ func TestDefaultHooks(t *testing.T) {
 func TestDeviceProfile(t *testing.T) {
 	t.Parallel()
 	all := deviceProfiles(config.Devices{ESP32: true, Profiles: []config.Device{
-		{Match: "arm*", Like: "esp32", Window: 3, KeepAlive: config.KeepProbe, Subscriptions: []config.Subscribed{{Filter: "arm/move", QoS: 1}}},
+		{Match: "arm*", Like: "esp32", Window: 3, Clear: []string{"arm/stop"}, KeepAlive: config.KeepProbe, Subscriptions: []config.Subscribed{{Filter: "arm/move", QoS: 1}}},
 		{Name: "lamp", Match: "lamp", MaxAge: config.Duration(time.Second), Rate: config.Rate{Messages: 5, Bytes: 1024}},
 	}})
 	require.Len(t, all, 3)
 	want := device.ESP32()
 	want.Name, want.Match, want.Window, want.KeepAlive = "", "arm*", 3, device.Probing
+	want.Clear = []string{"arm/stop"}
 	want.Subscriptions = []wire.Filter{{Name: "arm/move", QoS: 1}}
 	assert.Equal(t, want, all[0])
 	assert.Equal(t, device.Profile{Name: "lamp", Match: "lamp", MaxAge: time.Second, Messages: 5, Bytes: 1024}, all[1])

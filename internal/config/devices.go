@@ -22,6 +22,7 @@ type Device struct {
 	Window        int          `yaml:"window"`        // messages under way to it
 	Queue         int          `yaml:"queue"`         // messages that wait for it while it is connected
 	MaxAge        Duration     `yaml:"max_age"`       // how long a message may wait for it
+	Clear         []string     `yaml:"clear"`         // topics whose messages drop what waits before them
 	Nested        bool         `yaml:"nested"`        // it handles messages while it waits for a PUBACK
 	Settle        Duration     `yaml:"settle"`        // silence after its CONNECT before it gets messages
 	KeepAlive     KeepAlive    `yaml:"keep_alive"`    // packets, connection or probe
@@ -117,6 +118,11 @@ func (d Device) check(key string, ps *Problems) {
 	for i, s := range d.Subscriptions {
 		if err := checkFilter(s.Filter); err != nil {
 			ps.add(fmt.Sprintf("%s.subscriptions[%d]", key, i), "", "%s", err)
+		}
+	}
+	for i, t := range d.Clear {
+		if t == "" || strings.ContainsAny(t, "+#\x00") {
+			ps.add(fmt.Sprintf("%s.clear[%d]", key, i), "", "%q is not a topic", t)
 		}
 	}
 	d.Probe.check(key+".probe", d, ps)
