@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/trace", "internal/wire", "services", "services/client", "services/llm", "services/llm/openai", "storage", "web",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "storage", "web",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -37,6 +37,7 @@ var edges = map[string][]string{
 	"internal/wire":         {},
 	"internal/engine/use":   {},
 	"internal/assets":       {"internal/engine/use"}, // a build tool
+	"services/memory":       {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},
 	"services/memory/index": {}, "services/memory/persona": {}, "services/memory/legacy": {},
 	"storage":           {},
 	"services/contract": {},
@@ -94,6 +95,8 @@ var owners = map[string][]string{
 	"go.opentelemetry.io/":                       {"internal/trace"},
 	"github.com/google/jsonschema-go":            {"services/llm"},
 	"golang.org/x/crypto":                        {"hooks/access"},
+	"github.com/blackjack/webcam":                {"services/camera"},
+	"golang.org/x/image":                         {"services/camera"},
 	"github.com/BurntSushi/toml":                 {"services/memory/persona"},
 	"github.com/kljensen/snowball":               {"services/memory/index"},
 	"golang.org/x/term":                          {"cmd/tarsd", "internal/mqttcli"},

@@ -6,12 +6,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/tarsd/tarsd/hooks/observe"
 	"github.com/tarsd/tarsd/internal/config"
+	"github.com/tarsd/tarsd/internal/engine/use"
 	"github.com/tarsd/tarsd/internal/trace"
 	"github.com/tarsd/tarsd/services"
 	"github.com/tarsd/tarsd/storage"
@@ -38,11 +40,14 @@ type parts struct {
 	cfg config.Config
 	db  *storage.DB // nil for a service without store, and for tarsd check
 	log zerolog.Logger
+	// encoder is the sentence encoder, which those who want it share.
+	encoder func() (*use.Encoder, error)
 }
 
 // catalog are the services of this version, in the order of their start.
 func catalog() []service {
 	return []service{
+		{"memory", true, makeMemory},
 		{"llm", false, makeLLM},
 	}
 }
@@ -67,9 +72,10 @@ func (a *App) makeServices(context.Context) error {
 	if err != nil {
 		return err
 	}
+	encoder := sync.OnceValues(use.Open)
 	o := services.Options{Connect: connect, Log: a.log}
 	for _, s := range choose(a.o.available(), a.cfg) {
-		p := parts{cfg: a.cfg, log: a.log.With().Str("service", s.name).Logger()}
+		p := parts{cfg: a.cfg, log: a.log.With().Str("service", s.name).Logger(), encoder: encoder}
 		if s.store {
 			p.db = a.db
 		}
@@ -207,7 +213,7 @@ func (c *checker) services(ctx context.Context, all []service) {
 }
 
 func (c *checker) service(ctx context.Context, s service) {
-	svc, err := s.make(parts{cfg: c.cfg, log: zerolog.Nop()})
+	svc, err := s.make(parts{cfg: c.cfg, log: zerolog.Nop(), encoder: sync.OnceValues(use.Open)})
 	if err != nil {
 		c.say(Failure, "service %s: %s", s.name, err)
 		return

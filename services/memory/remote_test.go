@@ -55,7 +55,7 @@ func TestRemoteFaults(t *testing.T) {
 		h    http.HandlerFunc
 		want string
 	}{
-		"status":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "slow down", 429) }, "429 Too Many Requests: slow down"},
+		"status":  {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "slow down", http.StatusTooManyRequests) }, "429 Too Many Requests: slow down"},
 		"no json": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "invalid character"},
 		"too few": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":[]}`) }, "0 vectors for 1"},
 		"too many": {func(w http.ResponseWriter, _ *http.Request) {
@@ -65,7 +65,7 @@ func TestRemoteFaults(t *testing.T) {
 			fmt.Fprint(w, `{"data":[{"index":0,"embedding":[1]},{"index":0,"embedding":[1]}]}`)
 		}, "text 0 of 1"},
 		"empty":     {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":[{"embedding":[]}]}`) }, "0 numbers"},
-		"elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 307) }, "elsewhere"},
+		"elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect) }, "elsewhere"},
 		"cut": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, `{"data"`)
