@@ -64,6 +64,10 @@ var edges = map[string][]string{
 	"services/llm/openai":  {"services/llm/chat"},
 	"services/llm/llmtest": {},
 
+	"internal/toolschema":  {},
+	"services/tools/tool":  {"internal/toolschema"},
+	"services/tools/robot": {"services/client", "services/contract", "services/tools/tool"},
+
 	"examples/echo": {"services/client", "services/contract"},
 
 	// Tests and benches. Those that judge the binary from outside know nothing of its inside.
@@ -93,7 +97,7 @@ var owners = map[string][]string{
 	"go.yaml.in/":                                {"internal/config"},
 	"github.com/prometheus/":                     {"hooks/observe"},
 	"go.opentelemetry.io/":                       {"internal/trace"},
-	"github.com/google/jsonschema-go":            {"services/llm"},
+	"github.com/google/jsonschema-go":            {"internal/toolschema", "services/llm"},
 	"golang.org/x/crypto":                        {"hooks/access"},
 	"github.com/blackjack/webcam":                {"services/camera"},
 	"golang.org/x/image":                         {"services/camera"},
