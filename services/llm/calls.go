@@ -118,17 +118,38 @@ func resultText(r contract.ToolResult, most int) (string, error) {
 		return "", fmt.Errorf("%s", shortText(f, most))
 	}
 	text := contract.Value(r.Content)
-	if text == "" && r.Result != nil {
-		if s, ok := r.Result.(string); ok {
-			text = s
-		} else if b, err := json.Marshal(r.Result); err == nil {
+	if s, ok := r.Result.(string); ok && text == "" {
+		text = s
+	} else if text == "" && r.Result != nil {
+		if b, err := json.Marshal(r.Result); err == nil {
 			text = string(b)
 		}
 	}
+	text = withoutDirective(text)
 	if strings.TrimSpace(text) == "" {
 		return "Done.", nil
 	}
 	return shortText(text, most), nil
+}
+
+// withoutDirective takes the order to publish something out of a result. The reference's tools did
+// everything by such orders, to any topic; who has a tool publishes for itself now, and a model has
+// no use for it.
+func withoutDirective(text string) string {
+	const directive = "mqtt_publish"
+	if !strings.Contains(text, directive) {
+		return text
+	}
+	var o map[string]json.RawMessage
+	if json.Unmarshal([]byte(text), &o) != nil {
+		return text
+	}
+	delete(o, directive)
+	b, err := json.Marshal(o)
+	if err != nil {
+		return text
+	}
+	return string(b)
 }
 
 // shortText cuts text to most bytes, and says so.

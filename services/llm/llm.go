@@ -210,6 +210,8 @@ func (r *run) request(ctx context.Context, t *turn, received time.Time) {
 		t.cancel(nil)
 		r.log.Warn().Str("id", t.id).Msg("request is being answered already")
 		return
+	case len(t.id) > maxID:
+		err = chat.Errorf(chat.Invalid, "the id has %d bytes", len(t.id))
 	case r.ending:
 		err = errStopping
 	case cancelled && !at.Before(received):
@@ -268,6 +270,10 @@ const (
 func (r *run) cancel(_ context.Context, m client.Message[contract.ChatCancel]) error {
 	r.mu.Lock()
 	t := r.turns[m.Data.ID]
+	if t == nil && len(m.Data.ID) > maxID {
+		r.mu.Unlock()
+		return nil // there is no such request
+	}
 	if t == nil {
 		for id, at := range r.cancels {
 			if m.Received.Sub(at) > cancelFor || len(r.cancels) >= maxCancels {

@@ -18,7 +18,7 @@ func (t *turn) remember(ctx context.Context, text string, always bool) []chat.No
 	if t.req.UseRAG != nil {
 		use = *t.req.UseRAG
 	}
-	if !use || t.event == "" {
+	if !use {
 		return nil
 	}
 	q := contract.New[contract.Query]()

@@ -244,6 +244,12 @@ func TestBrokenRequestsAreAnswered(t *testing.T) {
 		_, err := w.asker.PublishRaw(t.Context(), contract.LLMRequest.Name, []byte(payload), 1, false)
 		require.NoError(t, err)
 	}
+	long := strings.Repeat("x", 300)
+	_, err := w.asker.PublishRaw(t.Context(), contract.LLMRequest.Name, []byte(`{"id":"`+long+`","text":"x","stream":false}`), 1, false)
+	require.NoError(t, err)
+	m := w.resp.Next(t)
+	assert.Equal(t, long, m.Data.ID)
+	assert.Equal(t, "I could not make sense of that request.", *m.Data.Error)
 	w.ask("r4", strings.Repeat("long ", 20_000))
 	assert.Equal(t, "That is more than I can take in at once.", w.failure("r4"))
 	w.ask("r5", "fine")

@@ -145,6 +145,8 @@ func TestResultText(t *testing.T) {
 		"content":          {contract.ToolResult{Content: new("it is warm")}, "it is warm", ""},
 		"result as JSON":   {contract.ToolResult{Result: map[string]any{"ok": true}}, `{"ok":true}`, ""},
 		"result as text":   {contract.ToolResult{Result: "warm"}, "warm", ""},
+		"a directive":      {contract.ToolResult{Content: new(`{"ok":1,"mqtt_publish":{"topic":"movement/test"}}`)}, `{"ok":1}`, ""},
+		"and as JSON":      {contract.ToolResult{Result: map[string]any{"ok": 1.0, "mqtt_publish": map[string]any{}}}, `{"ok":1}`, ""},
 		"error":            {contract.ToolResult{Error: new("no"), Content: new("x")}, "", "no"},
 		"other spelling":   {contract.ToolResult{ErrorMsg: new("no")}, "", "no"},
 		"nothing":          {contract.ToolResult{}, "Done.", ""},

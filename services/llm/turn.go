@@ -1,6 +1,7 @@
 package llm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -34,7 +35,7 @@ type turn struct {
 }
 
 func newTurn(ctx context.Context, r *run, of client.Turn, m client.Message[contract.ChatRequest]) *turn {
-	t := &turn{r: r, id: m.Data.ID, event: m.ID, of: of, req: m.Data, start: time.Now()}
+	t := &turn{r: r, id: m.Data.ID, event: cmp.Or(m.ID, client.NewID()), of: of, req: m.Data, start: time.Now()}
 	ctx, stop := context.WithTimeoutCause(ctx, r.o.Turn, chat.Errorf(chat.Slow, "no answer within %s", r.o.Turn))
 	ctx, cancel := context.WithCancelCause(ctx)
 	t.cancel = func(err error) {
@@ -235,7 +236,9 @@ func (t *turn) finish(err error) {
 	switch {
 	case err == nil:
 		resp.Reply = new(t.text.String())
-		resp.Tokens = contract.Object{"prompt": t.usage.Prompt, "completion": t.usage.Completion, "total": t.usage.Total}
+		if t.usage != (chat.Usage{}) {
+			resp.Tokens = contract.Object{"prompt": t.usage.Prompt, "completion": t.usage.Completion, "total": t.usage.Total}
+		}
 	case errors.Is(err, errCancelled):
 		resp.Error = new(contract.ChatCancelled)
 	case errors.As(err, &e):
@@ -253,7 +256,7 @@ func (t *turn) finish(err error) {
 	if perr != nil {
 		log = t.r.log.Error().AnErr("publish", perr)
 	}
-	log.Str("id", t.id).Str("provider", t.provider).Str("model", t.model).Int("deltas", t.seq).Int("bytes", t.text.Len()).
+	log.Str("id", clipped(t.id)).Str("provider", t.provider).Str("model", t.model).Int("deltas", t.seq).Int("bytes", t.text.Len()).
 		Int("tokens", t.usage.Total).Dur("first", t.first).Dur("took", time.Since(t.start)).Msg("turn")
 }
 
