@@ -34,19 +34,23 @@ func localURL(c config.Config) (client.Options, error) {
 	if c.Broker.Remote() {
 		return remoteOptions(c.Broker)
 	}
+	tcp := ""
 	for _, raw := range c.Listeners() {
 		u, err := url.Parse(raw)
 		switch {
 		case err != nil:
-		case u.Scheme == "unix":
+		case u.Scheme == "unix": // best: another broker could have the port
 			return client.Options{URL: raw}, nil
-		case (u.Scheme == "tcp" || u.Scheme == "mqtt") && u.Port() != "0":
+		case (u.Scheme == "tcp" || u.Scheme == "mqtt") && u.Port() != "0" && tcp == "":
 			host := u.Hostname()
 			if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 				host = "127.0.0.1"
 			}
-			return client.Options{URL: "mqtt://" + net.JoinHostPort(host, u.Port())}, nil
+			tcp = "mqtt://" + net.JoinHostPort(host, u.Port())
 		}
+	}
+	if tcp != "" {
+		return client.Options{URL: tcp}, nil
 	}
 	return client.Options{}, errors.New("no listener of this configuration can be used from here; set broker.url")
 }
