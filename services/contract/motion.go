@@ -19,6 +19,9 @@ var (
 	}}
 )
 
+// MovementAll is the filter of all topics about movement, for who needs them in one order.
+const MovementAll = "movement/+"
+
 // MotionInfo is what the movement service is and does.
 type MotionInfo struct {
 	MessageID  string      `json:"message_id" contract:"id" doc:"own id"`

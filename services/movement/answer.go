@@ -250,14 +250,10 @@ func (r *run) onJoints(context.Context, client.Message[contract.Joints]) error {
 	return nil
 }
 
-// onStatus hears of low batteries, and of the device's progress.
+// onStatus hears of low batteries.
 func (r *run) onStatus(ctx context.Context, m client.Message[contract.MovementUpdate]) error {
 	if m.Data.Event == "battery_low" {
 		r.stop(ctx, "battery_low", nil)
-		return nil
-	}
-	if r.dev != nil && m.Bare {
-		r.dev.onStatus(m.Data)
 	}
 	return nil
 }

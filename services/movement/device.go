@@ -24,6 +24,7 @@ const (
 	frameWithin  = time.Second            // to say that it has applied a frame
 	quietFor     = 500 * time.Millisecond // after its last move, before "off" is believed
 	slowness     = 6                      // times the planned time that a move may take
+	maxJobs      = 256                    // of others that we keep track of
 	slack        = 15 * time.Second       // and more
 )
 
@@ -34,7 +35,6 @@ var (
 	errGone       = errors.New("the device is gone")
 	errRebooted   = errors.New("the device has started anew")
 	errNotYet     = errors.New("the device has not confirmed that all servos are off")
-	errRejected   = errors.New("the device rejects it")
 	errWhileStop  = errors.New("the device got a command while everything is stopped")
 	errSilentMove = errors.New("the device never said how it ended")
 )
@@ -51,20 +51,20 @@ type job struct {
 }
 
 // device is the ESP32: what we know of it, and the frames to it. The firmware understands bare
-// messages, answers each message on movement/test with one on movement/state, in order and without
-// an id, and runs one move at a time, which nothing interrupts.
+// messages only and runs one move at a time, which nothing interrupts. It says command_queued for each
+// command that it takes, without the request's id. What it says is handled in one order with what it
+// was told, so that a command is known before its end is.
 type device struct {
 	r *run
 
-	mu       sync.Mutex
-	present  bool
-	why      string          // why it is not
-	latched  bool            // it got a "stop" of its own kind: no command runs until it is switched off
-	arrivals []arrival       // what it got on movement/test and has not answered
-	jobs     []*job          // in the order in which it has them
-	echoes   map[string]*job // our commands that have not come back yet, by message id
-	busy     time.Time       // when the last job ended
-	news     chan struct{}   // closed and made anew when jobs or present change
+	mu      sync.Mutex
+	present bool
+	why     string          // why it is not
+	latched bool            // it got a "stop" of its own kind: no command runs until it is switched off
+	jobs    []*job          // in the order in which it has them
+	echoes  map[string]*job // our commands that have not come back yet, by message id
+	busy    time.Time       // when the last job ended
+	news    chan struct{}   // closed and made anew when jobs or present change
 
 	want     plan.Pose // the next frame
 	dirty    bool      // want has not been sent
@@ -72,14 +72,9 @@ type device struct {
 	halted   bool      // it has confirmed "off", and got nothing since
 	frameAt  time.Time // of the frame that is not confirmed; zero: none
 	frameOff bool      // that frame is "off"
+	applies  bool      // it has applied a frame of a move, and not been told "off" since
 	stopAt   time.Time // when movement/stop was repeated last
 	wake     chan struct{}
-}
-
-// arrival is a message that the device got on movement/test. Its job is nil when it rejects it.
-type arrival struct {
-	job *job
-	at  time.Time
 }
 
 func newDevice(r *run) *device {
@@ -154,7 +149,7 @@ func (d *device) idle(ctx context.Context, _ drive.Request) error {
 func (d *device) run(ctx context.Context, req drive.Request) error {
 	t, ok := req.Tag.(*task)
 	if !ok {
-		return errRejected
+		return errMute
 	}
 	planner := plan.Planner{Cal: *d.r.o.Calibration}
 	long := slack + slowness*planner.Plan(req.Move, plan.Pose{}, req.Speed).Duration()
@@ -251,7 +246,7 @@ func (d *device) watch(ctx context.Context) {
 func (d *device) lose(why error) {
 	d.mu.Lock()
 	jobs := d.jobs
-	d.arrivals, d.frameAt, d.dirty = nil, time.Time{}, false
+	d.frameAt, d.dirty = time.Time{}, false
 	d.mu.Unlock()
 	d.r.engine.Lose(why)
 	for _, j := range jobs {

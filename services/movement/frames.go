@@ -91,6 +91,7 @@ func (d *device) applied(channels int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	off := channels == plan.Channels
+	d.applies = !off
 	if off && d.frameOff && len(d.jobs) == 0 && d.frameAt.After(d.busy.Add(quietFor)) {
 		d.halted = true
 	}
@@ -100,53 +101,63 @@ func (d *device) applied(channels int) {
 	d.poke()
 }
 
-// onState hears what the device does with what it got.
-func (d *device) onState(_ context.Context, m client.Message[contract.MovementReport]) error {
-	if !m.Bare {
-		return nil // ours
+// onBus hears everything that was said to the device and by it, in the order in which it was said.
+func (d *device) onBus(ctx context.Context, m client.RawMessage) error {
+	switch m.Topic {
+	case contract.MovementTest.Name:
+		return d.r.onTest(ctx, m)
+	case contract.MovementState.Name:
+		msg, err := contract.MovementState.Decode(m.Payload)
+		if err != nil {
+			return err
+		}
+		d.onState(msg, m.Retained)
+	case contract.MovementStatus.Name:
+		msg, err := contract.MovementStatus.Decode(m.Payload)
+		if err != nil {
+			return err
+		}
+		if msg.Bare && !m.Retained {
+			d.onStatus(msg.Data)
+		}
 	}
-	if m.Retained {
-		return nil // its boot, some time ago
+	return nil
+}
+
+// onState hears what the device does with what it got.
+func (d *device) onState(m contract.Message[contract.MovementReport], retained bool) {
+	if !m.Bare || retained {
+		return // ours, or its boot, some time ago
 	}
 	switch m.Data.Event {
 	case "firmware_online", "ready":
 		d.booted()
-		return nil
+		return
 	case "shutdown":
 		d.gone("shutdown")
-		return nil
+		return
 	}
 	d.alive()
 	switch m.Data.Event {
 	case "command_queued":
-		if j := d.answered(); j != nil {
-			d.mu.Lock()
-			j.accepted = true
-			d.mu.Unlock()
-			if j.entry != nil {
-				j.entry.note(m.Data.Event, fromDevice, "", "")
-			}
-		}
-	case "command_error":
-		if j := d.answered(); j != nil {
-			d.finish(j, m.Data.Event, errRejected)
+		command, _ := m.Data.More["command"].(string)
+		if j := d.accept(command); j != nil && j.entry != nil {
+			j.entry.note(m.Data.Event, fromDevice, "", "")
 		}
 	case "frame_applied":
 		n, _ := m.Data.More["channels"].(float64)
 		d.applied(int(n))
 	}
-	return nil
 }
 
-// answered is the job of the message that the device answers now: the oldest.
-func (d *device) answered() *job {
+// accept is the job that the device has put into its queue: the oldest of that name.
+func (d *device) accept(command string) *job {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for len(d.arrivals) > 0 {
-		a := d.arrivals[0]
-		d.arrivals = d.arrivals[1:]
-		if time.Since(a.at) < answerWithin {
-			return a.job
+	for _, j := range d.jobs {
+		if j.command == command && !j.accepted {
+			j.accepted = true
+			return j
 		}
 	}
 	return nil
@@ -199,19 +210,13 @@ func (d *device) overheard(ctx context.Context, payload []byte, m *contract.Mess
 	name, id, runs := firmwareReads(payload)
 	d.mu.Lock()
 	if err == nil && m.Bare {
-		if own, ok := d.echoes[m.Data.MessageID]; ok {
+		if _, ok := d.echoes[m.Data.MessageID]; ok {
 			delete(d.echoes, m.Data.MessageID)
-			d.arrivals = append(d.arrivals, arrival{own, time.Now()})
 			d.mu.Unlock()
 			return true
 		}
 	}
-	if !d.present || len(d.arrivals) > 256 || len(d.jobs) > 256 {
-		d.mu.Unlock()
-		return false
-	}
-	if !runs {
-		d.arrivals = append(d.arrivals, arrival{nil, time.Now()})
+	if !runs || !d.present || len(d.jobs) >= maxJobs {
 		d.mu.Unlock()
 		return false
 	}
@@ -224,7 +229,6 @@ func (d *device) overheard(ctx context.Context, payload []byte, m *contract.Mess
 		a.fill(ctx, contract.Envelope{}, true)
 		j.entry = d.r.hist.add(&entry{id: a.id, command: name, turn: a.turn}, a.speed, "", byDevice)
 	}
-	d.arrivals = append(d.arrivals, arrival{j, time.Now()})
 	d.jobs = append(d.jobs, j)
 	d.halted = false
 	d.mu.Unlock()

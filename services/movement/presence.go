@@ -59,12 +59,13 @@ func (d *device) gone(why string) {
 }
 
 // booted notes that the device's program began: its queue and its latch are gone, and what it did is
-// not known to have ended.
+// not known to have ended. What it has not answered yet was sent while it began, and is still to come.
 func (d *device) booted() {
 	d.mu.Lock()
 	d.latched = false
 	d.halted = false
-	busy := d.present && (len(d.jobs) > 0 || !d.frameAt.IsZero() || d.dirty)
+	busy := d.applies || slices.ContainsFunc(d.jobs, func(j *job) bool { return j.accepted })
+	d.applies = false
 	d.mu.Unlock()
 	if busy {
 		d.lose(errRebooted)

@@ -210,9 +210,6 @@ func (r *run) subscribe() error {
 			return r.bus.SubscribeRaw(contract.MovementStop.Name, 1, r.onStop)
 		},
 		func() (*client.Subscription, error) {
-			return r.bus.SubscribeRaw(contract.MovementTest.Name, 0, r.onTest)
-		},
-		func() (*client.Subscription, error) {
 			return r.bus.SubscribeRaw(contract.MovementCommand.Name, 0, r.onCommand)
 		},
 		func() (*client.Subscription, error) {
@@ -233,13 +230,16 @@ func (r *run) subscribe() error {
 	}
 	if r.dev != nil {
 		subs = append(subs,
-			func() (*client.Subscription, error) {
-				return client.Subscribe(r.bus, contract.MovementState, r.dev.onState, live)
-			},
+			func() (*client.Subscription, error) { return r.bus.SubscribeRaw(contract.MovementAll, 0, r.dev.onBus) },
 			func() (*client.Subscription, error) {
 				return client.Subscribe(r.bus, contract.Health.At(r.o.Device), r.dev.onHealth)
 			},
 		)
+	}
+	if r.dev == nil {
+		subs = append(subs, func() (*client.Subscription, error) {
+			return r.bus.SubscribeRaw(contract.MovementTest.Name, 0, r.onTest)
+		})
 	}
 	for _, s := range subs {
 		if _, err := s(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tarsd/tarsd/broker/brokertest"
 	"github.com/tarsd/tarsd/services"
 	"github.com/tarsd/tarsd/services/client"
 	"github.com/tarsd/tarsd/services/contract"
@@ -27,9 +28,9 @@ type rig struct {
 	state  *servicetest.Collector[contract.MovementReport]
 }
 
-func start(t *testing.T, o movement.Options) *rig {
+func start(t *testing.T, o movement.Options, opts ...brokertest.Option) *rig {
 	t.Helper()
-	bus := servicetest.Start(t)
+	bus := servicetest.Start(t, opts...)
 	r := &rig{Bus: bus, peer: bus.Client(t, "peer"), model: &sim.Model{}}
 	o.Model = r.model
 	r.status = servicetest.Collect(t, r.peer, contract.MovementStatus)
