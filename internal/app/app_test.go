@@ -22,13 +22,14 @@ import (
 	"github.com/tarsd/tarsd/storage"
 )
 
-// load makes a configuration of KEY=VALUE words for free ports on loopback.
+// load makes a configuration of KEY=VALUE words for free ports on loopback, without services.
 func load(t *testing.T, dir string, set ...string) *config.Loaded {
 	t.Helper()
 	s := config.Source{File: os.DevNull, Set: []config.Assignment{
 		{Key: "data_dir", Value: dir, From: "--data"},
 		{Key: "listen", Value: "tcp://127.0.0.1:0", From: "--listen"},
 		{Key: "http.listen", Value: "127.0.0.1:0", From: "--http"},
+		{Key: "services", Value: "none", From: "--services"},
 	}}
 	for _, kv := range set {
 		k, v, _ := strings.Cut(kv, "=")
@@ -90,6 +91,7 @@ func TestStartServesAndStops(t *testing.T) {
 	require.NoError(t, err)
 	defer mem.Close()
 	assert.Zero(t, connect(t, mem, "two", "", ""))
+	require.Eventually(t, a.isReady, 10*time.Second, 10*time.Millisecond, "the services become ready")
 	for path, want := range map[string]string{"/healthz": `"status":"ok"`, "/readyz": `"ready":true`, "/metrics": "tarsd_", "/": "<html"} {
 		resp, err := http.Get("http://" + a.HTTP() + path)
 		require.NoError(t, err)

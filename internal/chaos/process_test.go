@@ -235,3 +235,35 @@ func talk(t *testing.T, addr string, process func(env string) *exec.Cmd, cut, re
 	assert.NoError(t, cmd.Wait())
 	assert.Zero(t, answers.Len(), "nothing came twice")
 }
+
+// The program itself with a service of its own and a broker elsewhere: no port, no data, the same
+// story on the health topic.
+func TestTarsdWithoutABroker(t *testing.T) {
+	t.Parallel()
+	addr, err := daemon.FreeAddr()
+	require.NoError(t, err)
+	startBroker(t, addr)
+	proxy := cutproxy.Start(t, cutproxy.TCP(func() string { return addr }))
+	me := servicetest.Connect(t, client.Options{URL: "mqtt://" + addr, ID: "tester", Name: "tester", Log: zerolog.Nop()})
+	health := servicetest.Collect(t, me, contract.Health.At("llm"))
+	event := func(want string) {
+		t.Helper()
+		health.Find(t, func(m client.Message[contract.HealthPing]) bool { return m.Data.Event != nil && *m.Data.Event == want })
+	}
+	dir := filepath.Join(t.TempDir(), "data")
+	d, err := daemon.Start(daemon.Options{Command: []string{tarsd, "run", "--services", "llm", "--data", dir, "--broker", "mqtt://me:hunter2@" + proxy.Addr()}})
+	require.NoError(t, err)
+	t.Cleanup(d.Kill)
+	event("ready")
+	proxy.Cut()
+	event("reconnected")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	took, err := d.Stop(ctx)
+	require.NoError(t, err, "%s", d.Log())
+	assert.Less(t, took, 3*time.Second)
+	event("shutdown")
+	assert.NoFileExists(t, dir)
+	assert.NotContains(t, d.Log(), "hunter2")
+	assert.Contains(t, d.Log(), "mqtt://me:***@")
+}
