@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "storage", "web",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "storage", "web",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -56,6 +56,7 @@ var edges = map[string][]string{
 	"services/movement/pca9685/pca9685test": {},
 
 	"services/router": {"services", "services/client", "services/contract"},
+	"services/camera": {"services", "services/client", "services/contract"},
 	"services/llm": {
 		"services", "services/client", "services/contract", "services/llm/chat", "services/llm/offline", "services/llm/openai",
 	},

@@ -49,6 +49,8 @@ func catalog() []service {
 	return []service{
 		{"memory", true, makeMemory},
 		{"llm", false, makeLLM},
+		{"router", false, makeRouter},
+		{"camera", false, makeCamera},
 	}
 }
 

@@ -33,6 +33,8 @@ type Config struct {
 	// The order is that of tarsd check.
 	Memory Memory `yaml:"memory"`
 	LLM    LLM    `yaml:"llm"`
+	Router Router `yaml:"router"`
+	Camera Camera `yaml:"camera"`
 }
 
 // Log says what is written to stderr and how.
@@ -151,6 +153,8 @@ func Default() Config {
 		},
 		Memory:  defaultMemory(),
 		LLM:     defaultLLM(),
+		Router:  defaultRouter(),
+		Camera:  defaultCamera(),
 		Access:  Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
 		Dedup:   defaultDedup(),
 		Devices: Devices{ESP32: true},

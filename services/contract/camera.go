@@ -28,12 +28,23 @@ var (
 		Publishers: []string{"camera"}, Subscribers: []string{"page"},
 		Doc: "Pictures a few times a second, one JPEG a message.",
 	}}
+	CameraView = Topic[ViewCamera]{Spec{
+		Name: "camera/view", Type: "camera.view",
+		Publishers: []string{"page"}, Subscribers: []string{"camera"},
+		Doc: "Somebody looks: pictures are wanted on camera/jpeg. Not deduplicated: each message only holds the demand for a while.",
+	}}
 	CameraMotion = Topic[Motion]{Spec{
 		Name: "camera/motion", Type: "camera.motion", QoS: 1,
 		Publishers: []string{"camera"}, Subscribers: []string{"router", "page"},
 		Doc: "Something begins or ceases to move before the camera. A repeat is only seen twice.",
 	}}
 )
+
+// ViewCamera asks for pictures on camera/jpeg for a while. New sets the defaults.
+type ViewCamera struct {
+	FPS    float64 `json:"fps" default:"10" min:"0.1" max:"60" doc:"pictures a second; the fastest viewer is served, up to what the camera takes"`
+	HoldMS int     `json:"hold_ms" default:"5000" min:"100" max:"60000" doc:"milliseconds; ask again before they are over"`
+}
 
 // Capture asks for a picture. New sets the defaults.
 type Capture struct {

@@ -41,7 +41,7 @@ func topics() []row {
 		MovementTest, MovementStop, MovementResume, MovementCommand, MovementManual, MovementCalibrate, MovementJoints,
 		MovementInfo, MovementHistory, MovementCalibration,
 		MovementStatus, MovementState, MovementFrame,
-		CameraCapture, CameraImage, CameraStatus, CameraFrame, CameraJPEG, CameraMotion,
+		CameraCapture, CameraImage, CameraStatus, CameraFrame, CameraJPEG, CameraView, CameraMotion,
 		AudioIn, AudioOut,
 		Health, Keepalive,
 	}

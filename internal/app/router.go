@@ -1,0 +1,49 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/tarsd/tarsd/internal/engine/use"
+	"github.com/tarsd/tarsd/services"
+	"github.com/tarsd/tarsd/services/router"
+)
+
+// makeRouter makes the service that leads the dialogue.
+func makeRouter(p parts) (services.Service, error) {
+	c := p.cfg.Router
+	o := router.Defaults()
+	o.Announce, o.AnnounceText, o.Voice = c.Announce, c.AnnounceText, c.Voice
+	o.WakePhrases, o.InlineWake = c.WakePhrases, c.InlineWake
+	o.WakeWindow, o.ResponseWindow, o.InterruptWindow = time.Duration(c.WakeWindow), time.Duration(c.ResponseWindow), time.Duration(c.InterruptWindow)
+	o.ThinkLimit, o.StallLimit, o.SpeechLimit = time.Duration(c.ThinkLimit), time.Duration(c.StallLimit), time.Duration(c.SpeechLimit)
+	o.WakeAck, o.AckChoices, o.AckStyle = c.Ack.Enabled, c.Ack.Choices, c.Ack.Style
+	t := c.Texts
+	o.RepromptText, o.InterruptText, o.ResumeText, o.CancelText, o.TimeoutText = t.Reprompt, t.Interrupt, t.Resume, t.Cancel, t.Timeout
+	o.Greeting = t.Greeting
+	maps.Copy(o.Errors, t.Errors)
+	l := c.Live
+	o.LiveMode, o.LiveLimit, o.LiveEnterPhrase, o.LiveExitPhrase = l.Default, time.Duration(l.Limit), l.EnterPhrase, l.ExitPhrase
+	o.LiveEnterAck, o.LiveExitAck, o.LiveActiveHint, o.LiveInactiveHint = l.EnterAck, l.ExitAck, l.ActiveHint, l.InactiveHint
+	o.Stream, o.BoundaryChars, o.BoundaryOnly = c.Stream, c.BoundaryChars, c.BoundaryOnly
+	o.MinChars, o.MaxChars, o.HardMaxChars, o.History = c.MinChars, c.MaxChars, c.HardMaxChars, c.History
+	o.StopPhrases, o.CancelPhrases = c.StopPhrases, c.CancelPhrases
+	maps.Copy(o.Commands, c.Commands)
+	if !c.Meaning {
+		return router.New(o)
+	}
+	e, err := p.encoder()
+	if err != nil {
+		if !errors.Is(err, use.ErrNoWeights) {
+			return nil, err
+		}
+		p.log.Info().Msg("motions are understood by phrase only: built without the sentence encoder")
+		return router.New(o)
+	}
+	if o.Understand, err = router.NewUnderstand(context.Background(), e, o.Commands, c.MeaningAtLeast); err != nil {
+		return nil, err
+	}
+	return router.New(o)
+}
