@@ -34,7 +34,8 @@ const brokerEnv = "TARSD_CHAOS_BROKER"
 var tarsd string // the binary, built by TestMain
 
 func TestMain(m *testing.M) {
-	code, err := 0, error(nil)
+	var code int
+	var err error
 	if url := os.Getenv(brokerEnv); url != "" {
 		err = elsewhere(url)
 	} else {
