@@ -179,7 +179,7 @@ func (r *run) subscribe(ctx context.Context) error {
 	}
 	add(client.Subscribe(r.bus, contract.LLMCancel, r.cancel))
 	add(client.Subscribe(r.bus, contract.LLMRequest, func(of context.Context, m client.Message[contract.ChatRequest]) error {
-		r.request(ctx, newTurn(ctx, r, client.TurnOf(of), m), m.Received)
+		r.request(ctx, newTurn(ctx, r, client.TurnOf(of), m))
 		return nil
 	}))
 	add(r.bus.SubscribeRaw(contract.LLMRequest.Name, contract.LLMRequest.QoS, r.broken))
@@ -198,7 +198,7 @@ func (r *run) registry(_ context.Context, m client.Message[contract.Tools]) erro
 
 // request begins a turn, or lets it wait. One that is under way already is not begun again: its
 // response is still to come.
-func (r *run) request(ctx context.Context, t *turn, received time.Time) {
+func (r *run) request(ctx context.Context, t *turn) {
 	r.models.refresh(ctx)
 	r.mu.Lock()
 	at, cancelled := r.cancels[t.id]
@@ -214,7 +214,7 @@ func (r *run) request(ctx context.Context, t *turn, received time.Time) {
 		err = chat.Errorf(chat.Invalid, "the id has %d bytes", len(t.id))
 	case r.ending:
 		err = errStopping
-	case cancelled && !at.Before(received):
+	case cancelled && !at.Before(t.came):
 		err = errCancelled
 	case r.active < r.o.Concurrency:
 		r.active++
@@ -265,15 +265,15 @@ const (
 	cancelFor  = 10 * time.Second
 )
 
-// cancel ends a turn. A cancel can overtake its request, which has a queue of its own; it is then
-// remembered, and ends the request that arrived before it.
+// cancel ends a turn that was asked for before. A cancel can overtake its request, which has a queue
+// of its own, and be overtaken by one that came later; the times of arrival tell. It is remembered
+// for a request that may still be in the queue.
 func (r *run) cancel(_ context.Context, m client.Message[contract.ChatCancel]) error {
-	r.mu.Lock()
-	t := r.turns[m.Data.ID]
-	if t == nil && len(m.Data.ID) > maxID {
-		r.mu.Unlock()
+	if len(m.Data.ID) > maxID {
 		return nil // there is no such request
 	}
+	r.mu.Lock()
+	t := r.turns[m.Data.ID]
 	if t == nil {
 		for id, at := range r.cancels {
 			if m.Received.Sub(at) > cancelFor || len(r.cancels) >= maxCancels {
@@ -281,6 +281,8 @@ func (r *run) cancel(_ context.Context, m client.Message[contract.ChatCancel]) e
 			}
 		}
 		r.cancels[m.Data.ID] = m.Received
+	}
+	if t == nil || m.Received.Before(t.came) {
 		r.mu.Unlock()
 		return nil
 	}

@@ -3,6 +3,7 @@ package llm_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,21 +133,20 @@ func TestOfflineSeesTheScene(t *testing.T) {
 		t.Helper()
 		got := ""
 		for i := range 500 { // the topics have queues of their own
-			id := fmt.Sprint(text[:3], i)
+			id := fmt.Sprint(text, i)
 			w.ask(id, text)
-			if got = w.answer(id); assert.ObjectsAreEqual(want, got) {
+			if got = w.answer(id); strings.Contains(got, want) {
 				return
 			}
 		}
-		assert.Equal(t, want, got)
+		assert.Contains(t, got, want)
 	}
 	until("What is your humor setting?", "My humor is at 10 percent.")
 	until("Who are you?", "I am CASE, your robot. My language model is out, so I answer from what I have on board.")
-	until("How is your hearing? Status report.", "2 of my 3 parts work. The camera does not work: no such device. My battery is low.")
-	w.ask("can", "What can you do?")
-	can := w.answer("can")
-	assert.Contains(t, can, "such as reset, step forward,")
-	assert.Contains(t, can, "With my language model I could also use 1 tools, such as look up.")
+	until("Status report.", "The camera does not work: no such device. My battery is low.")
+	until("Status report, please.", "2 of my 3 parts work.")
+	until("What can you do?", "such as reset, step forward,")
+	until("What can you do?!", "With my language model I could also use one tool, such as look up.")
 }
 
 func TestAutoHelpsItselfWhenTheModelIsAway(t *testing.T) {

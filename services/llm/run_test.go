@@ -55,7 +55,7 @@ func TestACancelThatOvertakesItsRequest(t *testing.T) {
 	asks := func(id string, at time.Time) string {
 		m := client.Message[contract.ChatRequest]{Received: at}
 		m.ID, m.Data = "e", contract.ChatRequest{ID: id, Text: "two plus two"}
-		r.request(t.Context(), newTurn(t.Context(), r, client.Turn{}, m), at)
+		r.request(t.Context(), newTurn(t.Context(), r, client.Turn{}, m))
 		got := resp.Next(t).Data
 		if got.Error != nil {
 			return *got.Error
@@ -72,6 +72,14 @@ func TestACancelThatOvertakesItsRequest(t *testing.T) {
 	assert.Equal(t, "That is 4.", asks("a", now.Add(-time.Millisecond)), "once")
 	cancel("b", now)
 	assert.Equal(t, "That is 4.", asks("b", now.Add(time.Millisecond)), "it is of an older request with this id")
+	m := client.Message[contract.ChatRequest]{Received: now}
+	m.Data = contract.ChatRequest{ID: "c", Text: "two plus two"}
+	waits := newTurn(t.Context(), r, client.Turn{}, m)
+	r.turns["c"] = waits
+	cancel("c", now.Add(-time.Millisecond))
+	r.forget(waits)
+	waits.begin()
+	assert.Equal(t, "That is 4.", *resp.Next(t).Data.Reply, "it came before the request")
 	for i := range 3 * maxCancels {
 		cancel(string(rune('a'+i)), now)
 	}

@@ -336,8 +336,7 @@ func TestHealthNamesProviderModelAndBreaker(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := start(t, nil, c.set)
-			health := servicetest.Collect(t, w.asker, contract.Health.At("llm"))
-			m := health.Find(t, func(m client.Message[contract.HealthPing]) bool { return contract.Value(m.Data.Event) != "ready" })
+			m := w.health.Find(t, func(m client.Message[contract.HealthPing]) bool { return contract.Value(m.Data.Event) != "ready" })
 			assert.Equal(t, c.want, *m.Data.Event)
 			assert.Contains(t, contract.Value(m.Data.Err), c.err)
 		})

@@ -24,6 +24,7 @@ type turn struct {
 	begin  func() // runs it
 	cancel context.CancelCauseFunc
 	start  time.Time
+	came   time.Time // when the request arrived
 
 	text     strings.Builder // of the answer
 	gap      bool            // a new round begins: its text is set apart from that before
@@ -35,7 +36,7 @@ type turn struct {
 }
 
 func newTurn(ctx context.Context, r *run, of client.Turn, m client.Message[contract.ChatRequest]) *turn {
-	t := &turn{r: r, id: m.Data.ID, event: cmp.Or(m.ID, client.NewID()), of: of, req: m.Data, start: time.Now()}
+	t := &turn{r: r, id: m.Data.ID, event: cmp.Or(m.ID, client.NewID()), of: of, req: m.Data, start: time.Now(), came: m.Received}
 	ctx, stop := context.WithTimeoutCause(ctx, r.o.Turn, chat.Errorf(chat.Slow, "no answer within %s", r.o.Turn))
 	ctx, cancel := context.WithCancelCause(ctx)
 	t.cancel = func(err error) {

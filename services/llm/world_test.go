@@ -48,6 +48,7 @@ type world struct {
 	asker  *client.Client
 	stream *servicetest.Collector[contract.ChatDelta]
 	resp   *servicetest.Collector[contract.ChatResponse]
+	health *servicetest.Collector[contract.HealthPing]
 	log    *syncBuffer
 }
 
@@ -82,6 +83,7 @@ func start(t testing.TB, s *llmtest.Server, change ...func(*llm.Options)) *world
 	w.asker = w.bus.Client(t, "router")
 	w.stream = servicetest.Collect(t, w.asker, contract.LLMStream)
 	w.resp = servicetest.Collect(t, w.asker, contract.LLMResponse)
+	w.health = servicetest.Collect(t, w.asker, contract.Health.At("llm"))
 	w.sup = supervise(t, w.bus, llm.New(o), w.log)
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -146,10 +146,10 @@ func abilities(q *question) string {
 		for _, c := range q.Commands[:min(n, 6)] {
 			names = append(names, strings.ReplaceAll(c, "_", " "))
 		}
-		out += fmt.Sprintf(" I know %d moves, such as %s.", n, list(names))
+		out += fmt.Sprintf(" I know %s, such as %s.", count(n, "move"), list(names))
 	}
 	if n := len(q.Tools); n > 0 {
-		out += fmt.Sprintf(" With my language model I could also use %d tools, such as %s.", n, list(q.Tools[:min(n, 3)]))
+		out += fmt.Sprintf(" With my language model I could also use %s, such as %s.", count(n, "tool"), list(q.Tools[:min(n, 3)]))
 	}
 	return out
 }
@@ -204,14 +204,16 @@ func list(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
 }
 
+// count says how many there are of something.
+func count(n int, unit string) string {
+	if n == 1 {
+		return "one " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
+
 // span says how long something takes, roughly.
 func span(d time.Duration) string {
-	count := func(n int, unit string) string {
-		if n == 1 {
-			return "one " + unit
-		}
-		return fmt.Sprintf("%d %ss", n, unit)
-	}
 	switch {
 	case d < time.Minute:
 		return "less than a minute"
