@@ -148,14 +148,15 @@ func TestRetainedMovesNothing(t *testing.T) {
 		_, err := peer.PublishRaw(t.Context(), topic, []byte(payload), 1, true)
 		require.NoError(t, err)
 	}
-	r := &rig{Bus: bus, peer: peer, model: &sim.Model{}, status: servicetest.Collect(t, peer, contract.MovementStatus)}
-	m, err := movement.New(movement.Options{Model: r.model})
+	model := &sim.Model{}
+	status := servicetest.Collect(t, peer, contract.MovementStatus)
+	m, err := movement.New(movement.Options{Model: model})
 	require.NoError(t, err)
 	bus.Run(t, m)
 	for range 4 {
-		assert.Contains(t, contract.Value(r.status.Next(t).Data.Detail), "it was retained")
+		assert.Contains(t, contract.Value(status.Next(t).Data.Detail), "it was retained")
 	}
-	at, _ := r.model.At()
+	at, _ := model.At()
 	assert.Zero(t, at)
 }
 

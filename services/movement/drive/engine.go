@@ -2,6 +2,7 @@ package drive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -175,6 +176,9 @@ func (e *Engine) next(ctx context.Context) bool {
 	}
 	e.mu.Unlock()
 	e.end(r, err)
+	if errors.Is(err, ErrLost) {
+		e.clear(err) // what waits would begin without anybody who could stop it
+	}
 	e.o.Changed()
 	return true
 }

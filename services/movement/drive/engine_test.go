@@ -325,6 +325,7 @@ func TestControlLost(t *testing.T) {
 			o.Alive = func(time.Duration) bool { mu.Lock(); defer mu.Unlock(); return alive }
 		})
 		require.NoError(t, r.Submit(move(t, "a", "laugh")))
+		require.NoError(t, r.Submit(move(t, "z", "laugh")))
 		time.Sleep(1005 * time.Millisecond)
 		mu.Lock()
 		alive = false
@@ -332,7 +333,7 @@ func TestControlLost(t *testing.T) {
 		t0 := time.Now()
 		time.Sleep(time.Second)
 		said := r.said()
-		assert.Equal(t, "a failed: control lost", said[len(said)-1])
+		assert.Equal(t, []string{"a failed: control lost", "z cancelled: control lost"}, said[len(said)-2:])
 		assert.LessOrEqual(t, r.State().Moved.Sub(t0), 20*time.Millisecond)
 		assert.NotZero(t, r.State().Pose, "held")
 
