@@ -1,12 +1,9 @@
 package app
 
 import (
-	"context"
-	"errors"
 	"maps"
 	"time"
 
-	"github.com/tarsd/tarsd/internal/engine/use"
 	"github.com/tarsd/tarsd/services"
 	"github.com/tarsd/tarsd/services/router"
 )
@@ -31,19 +28,8 @@ func makeRouter(p parts) (services.Service, error) {
 	o.MinChars, o.MaxChars, o.HardMaxChars, o.History = c.MinChars, c.MaxChars, c.HardMaxChars, c.History
 	o.StopPhrases, o.CancelPhrases = c.StopPhrases, c.CancelPhrases
 	maps.Copy(o.Commands, c.Commands)
-	if !c.Meaning {
-		return router.New(o)
-	}
-	e, err := p.encoder()
-	if err != nil {
-		if !errors.Is(err, use.ErrNoWeights) {
-			return nil, err
-		}
-		p.log.Info().Msg("motions are understood by phrase only: built without the sentence encoder")
-		return router.New(o)
-	}
-	if o.Understand, err = router.NewUnderstand(context.Background(), e, o.Commands, c.MeaningAtLeast); err != nil {
-		return nil, err
+	if c.Meaning {
+		o.Meaning = router.Meaning(func() (router.Embedder, error) { return p.encoder() }, c.MeaningAtLeast)
 	}
 	return router.New(o)
 }

@@ -45,6 +45,8 @@ type dialogue struct {
 	stops    table
 	cancels  table
 	commands table
+	// understand finds motions by meaning; nil while there is nothing for that.
+	understand func(text string) string
 
 	state    State
 	reason   string

@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -38,25 +37,31 @@ var others = []string{
 // questions are words that an order does not begin with.
 var questions = set("what what's who who's how when why where which is are am do does did was were should if")
 
-// NewUnderstand makes Options.Understand: the motion whose phrases an utterance is most like, if
-// it is at least atLeast alike (cosine, 0 to 1) and more like it than like what is no motion. The
-// motion that switches the servos off is never guessed.
-func NewUnderstand(ctx context.Context, e Embedder, commands map[string][]string, atLeast float64) (func(text string) string, error) {
-	var names, phrases []string
-	for name, list := range commands {
-		if name == "disable" || name == resumeMotion {
-			continue
+// Meaning makes Options.Meaning of an embedder, which open returns: the motion whose phrases an
+// utterance is most like, if it is at least atLeast alike (cosine, 0 to 1) and more like it than
+// like what is no motion. The motion that switches the servos off is never guessed.
+func Meaning(open func() (Embedder, error), atLeast float64) func(context.Context, map[string][]string) (func(string) string, error) {
+	return func(ctx context.Context, commands map[string][]string) (func(string) string, error) {
+		e, err := open()
+		if err != nil {
+			return nil, err
 		}
-		for _, p := range list {
-			names, phrases = append(names, name), append(phrases, p)
+		m := &meaning{e: e, atLeast: float32(atLeast)}
+		for name, list := range commands {
+			if name == "disable" || name == resumeMotion {
+				continue
+			}
+			for _, p := range list { // one after the other, so that ctx can end it
+				v, err := e.Embed(ctx, []string{p})
+				if err != nil {
+					return nil, err
+				}
+				m.names, m.phrases = append(m.names, name), append(m.phrases, v[0])
+			}
 		}
+		m.others, err = e.Embed(ctx, others)
+		return m.find, err
 	}
-	vectors, err := e.Embed(ctx, append(phrases, others...))
-	if err != nil {
-		return nil, fmt.Errorf("motions by meaning: %w", err)
-	}
-	m := &meaning{e: e, names: names, phrases: vectors[:len(names)], others: vectors[len(names):], atLeast: float32(atLeast)}
-	return m.find, nil
 }
 
 type meaning struct {

@@ -13,13 +13,10 @@ import (
 
 func TestMotionsByMeaning(t *testing.T) {
 	t.Parallel()
-	e, err := use.Open()
+	find, err := Meaning(func() (Embedder, error) { return use.Open() }, 0.7)(t.Context(), Defaults().Commands)
 	if errors.Is(err, use.ErrNoWeights) {
 		t.Skip(err)
 	}
-	require.NoError(t, err)
-	o := Defaults()
-	find, err := NewUnderstand(t.Context(), e, o.Commands, 0.7)
 	require.NoError(t, err)
 	for text, want := range map[string]string{
 		"turn around to the left please":      "turn_left",
@@ -51,10 +48,11 @@ func TestMotionsByMeaning(t *testing.T) {
 	}
 }
 
-type brokenEmbedder struct{ calls int }
+// brokenEmbedder works n times.
+type brokenEmbedder struct{ n int }
 
 func (b *brokenEmbedder) Embed(_ context.Context, texts []string) ([][]float32, error) {
-	if b.calls++; b.calls > 1 {
+	if b.n--; b.n < 0 {
 		return nil, errors.New("broken")
 	}
 	return make([][]float32, len(texts)), nil
@@ -62,10 +60,15 @@ func (b *brokenEmbedder) Embed(_ context.Context, texts []string) ([][]float32, 
 
 func TestMeaningWithoutAnEncoder(t *testing.T) {
 	t.Parallel()
-	b := &brokenEmbedder{}
-	find, err := NewUnderstand(t.Context(), b, Defaults().Commands, 0.7)
+	commands := map[string][]string{"wave": {"wave"}, "bow": {"bow"}}
+	opens := func(n int) func() (Embedder, error) {
+		return func() (Embedder, error) { return &brokenEmbedder{n}, nil }
+	}
+	find, err := Meaning(opens(3), 0.7)(t.Context(), commands)
 	require.NoError(t, err)
-	assert.Empty(t, find("turn around to the left please"))
-	_, err = NewUnderstand(t.Context(), b, Defaults().Commands, 0.7)
-	assert.ErrorContains(t, err, "broken")
+	assert.Empty(t, find("turn around to the left please"), "an encoder that fails finds nothing")
+	_, err = Meaning(opens(2), 0.7)(t.Context(), commands)
+	require.ErrorContains(t, err, "broken")
+	_, err = Meaning(func() (Embedder, error) { return nil, use.ErrNoWeights }, 0.7)(t.Context(), commands)
+	require.ErrorIs(t, err, use.ErrNoWeights)
 }

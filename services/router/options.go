@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -58,10 +59,11 @@ type Options struct {
 	Errors        map[string]string // what is said by kind: model_error, timeout, no_answer, no_model, busy, motion
 	History       int               // lines of a conversation that go to the model
 
-	// Understand finds the motion that an utterance means when no phrase matches; "" if none.
-	// nil: phrases only.
-	Understand func(text string) string
-	Location   *time.Location
+	// Meaning makes what finds the motion that an utterance means when no phrase matches: a
+	// function that answers "" if there is none. It may take a while, and runs beside the
+	// dialogue; until then phrases have to do. nil: phrases only. See Meaning.
+	Meaning  func(ctx context.Context, commands map[string][]string) (func(text string) string, error)
+	Location *time.Location
 }
 
 // Defaults are the reference's, where it has them.

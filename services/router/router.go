@@ -71,7 +71,23 @@ func (r *Router) Run(ctx context.Context, rt services.Runtime) error {
 	wg.Go(func() { u.urgent.run(out) })
 	wg.Go(func() { u.normal.run(out) })
 	wg.Go(rt.Ready)
+	if o.Meaning != nil {
+		wg.Go(func() { u.learn(out) })
+	}
 	return u.loop(ctx)
+}
+
+// learn makes what understands motions by meaning, and gives it to the machine.
+func (u *run) learn(ctx context.Context) {
+	find, err := u.o.Meaning(ctx, u.o.Commands)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		u.log.Warn().Err(err).Msg("motions are understood by their phrases only")
+		return
+	}
+	_ = u.on(ctx, func(time.Time) { u.d.understand = find })
 }
 
 // loop is the machine's goroutine.

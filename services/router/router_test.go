@@ -196,17 +196,22 @@ func TestMeaning(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(o *Options) {
 		o.Announce = false
-		o.Understand = func(text string) string {
-			if text == "turn around to the left please" {
-				return "turn_left"
-			}
-			return ""
+		o.Meaning = func(context.Context, map[string][]string) (func(string) string, error) {
+			return func(text string) string {
+				if text == "turn around to the left please" {
+					return "turn_left"
+				}
+				return ""
+			}, nil
 		}
 	})
-	w.typed("Turn around to the left, please")
+	assert.Eventually(t, func() bool { // it is learned beside the dialogue
+		w.typed("Turn around to the left, please")
+		return w.moves.Len() > 0
+	}, 10*time.Second, 10*time.Millisecond)
 	assert.Equal(t, "turn_left", w.moves.Next(t).Data.Command)
 	w.typed("turn off the lights")
-	assert.Equal(t, "turn off the lights", w.asks.Next(t).Data.Text)
+	w.asks.Find(t, func(m client.Message[contract.ChatRequest]) bool { return m.Data.Text == "turn off the lights" })
 }
 
 func TestMemoryAndPersonaByVoice(t *testing.T) {

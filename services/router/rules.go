@@ -243,8 +243,8 @@ func (d *dialogue) commanded(now time.Time, t *turn, all []string) bool {
 		d.answer(now, t, "I can move again.", neutral)
 		return true
 	}
-	if parts == nil && d.o.Understand != nil {
-		if name := d.o.Understand(strings.Join(all, " ")); name != "" {
+	if parts == nil && d.understand != nil {
+		if name := d.understand(strings.Join(all, " ")); name != "" {
 			parts = []motionPart{{name: name}}
 		}
 	}
