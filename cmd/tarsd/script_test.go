@@ -27,8 +27,8 @@ import (
 // lines, each a command with words that are split at spaces; 'single quotes' keep a word whole,
 // $NAME is a variable and # begins a comment.
 //
-//	start [FLAGS]       starts "tarsd run" on free ports with the data directory $DATA and waits
-//	                    until it is ready; sets $PORT, $URL and, with http, $HTTP
+//	start [FLAGS]       starts "tarsd run" on free ports with the data directory $DATA, without
+//	                    services unless it says so, and waits until it is ready; sets $PORT, $URL and, with http, $HTTP
 //	stop                SIGTERM; the process must end with 0 within 3 s
 //	kill                SIGKILL
 //	[!] tarsd ARGS      runs a command to its end; ! wants it to fail
@@ -278,6 +278,9 @@ func (s *script) start(flags []string) error {
 	}
 	if !strings.Contains(strings.Join(flags, " "), "--http") {
 		args = append(args, "--http", "off")
+	}
+	if !strings.Contains(strings.Join(flags, " "), "--services") {
+		args = append(args, "--services", "none")
 	}
 	cmd := exec.Command(binary, append(args, flags...)...)
 	cmd.Env, cmd.Dir = environ(), s.dir
