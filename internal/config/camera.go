@@ -60,7 +60,7 @@ type CameraMotion struct {
 
 func defaultCamera() Camera {
 	return Camera{
-		Source: CameraSource{"auto"}, Width: 640, Height: 480, FPS: 10, JPEGRate: 2, Timeout: Duration(5 * time.Second), FFmpeg: "ffmpeg",
+		Source: CameraSource{"auto"}, Width: 640, Height: 480, FPS: 10, JPEGRate: 0.2, Timeout: Duration(5 * time.Second), FFmpeg: "ffmpeg",
 		Motion: CameraMotion{Threshold: 0.02},
 	}
 }

@@ -30,7 +30,7 @@ type Options struct {
 // Defaults are the reference's, where it has them.
 func Defaults() Options {
 	return Options{
-		Source: "auto", Width: 640, Height: 480, FPS: 10, JPEGRate: 2, Timeout: 5 * time.Second, FFmpeg: "ffmpeg", MotionThreshold: 0.02,
+		Source: "auto", Width: 640, Height: 480, FPS: 10, JPEGRate: 0.2, Timeout: 5 * time.Second, FFmpeg: "ffmpeg", MotionThreshold: 0.02,
 	}
 }
 

@@ -34,6 +34,9 @@ func (f *frame) decoded() (image.Image, error) {
 	if f.img != nil {
 		return f.img, nil
 	}
+	if f.draw != nil {
+		return f.draw(), nil
+	}
 	conf, err := jpeg.DecodeConfig(bytes.NewReader(f.jpeg))
 	if err != nil {
 		return nil, fmt.Errorf("picture: %w", err)

@@ -13,10 +13,12 @@ import (
 	"time"
 )
 
-// frame is one picture as the source gave it: encoded, or decoded.
+// frame is one picture as the source gave it: encoded, decoded, or to be drawn when somebody
+// wants it.
 type frame struct {
 	jpeg []byte
 	img  image.Image
+	draw func() image.Image
 	at   time.Time // when it was taken
 }
 

@@ -45,9 +45,9 @@ func (r *testReader) next(ctx context.Context) (frame, error) {
 	if r.next_ = r.next_.Add(r.pace); r.next_.Before(now) { // late: no catching up
 		r.next_ = now.Add(r.pace)
 	}
-	img := testPicture(r.w, r.h, r.n, now)
+	n := r.n
 	r.n++
-	return frame{img: img, at: now}, nil
+	return frame{draw: func() image.Image { return testPicture(r.w, r.h, n, now) }, at: now}, nil
 }
 
 func (*testReader) close() {}
