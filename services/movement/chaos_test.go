@@ -43,7 +43,9 @@ func build(t *testing.T, backend movement.Backend) *robot {
 	require.NoError(t, err)
 	bus := servicetest.Start(t, brokertest.WithHooks(hook), brokertest.KeepPorts())
 	r := &robot{rig: &rig{Bus: bus, model: &sim.Model{}}, chip: pca9685test.New()}
-	r.net, r.wire = cutproxy.Start(t, cutproxy.TCP(bus.Broker.TCP)), cutproxy.Start(t, cutproxy.TCP(bus.Broker.TCP))
+	addr := bus.Broker.TCP() // a restart keeps it
+	dial := cutproxy.TCP(func() string { return addr })
+	r.net, r.wire = cutproxy.Start(t, dial), cutproxy.Start(t, dial)
 	r.connect(t)
 	m, err := movement.New(movement.Options{
 		Backend: backend, Model: r.model, Frames: true, Open: func(string) (movement.Bus, error) { return wireBus{r.chip}, nil },
