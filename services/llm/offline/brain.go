@@ -117,6 +117,9 @@ func (b *Brain) Reply(text string, notes []chat.Note) (answer string, known bool
 			}
 		}
 	}
+	if q.tells() {
+		return note(q), true
+	}
 	if a := q.remembered(); a != "" {
 		return a, true
 	}

@@ -60,6 +60,8 @@ func TestSmallTalk(t *testing.T) {
 		"thank you very much":                         "You are welcome.",
 		"remember that my brother lives in london":    "I will remember that.",
 		"please remember that the key is in the shed": "I will remember that.",
+		"My brother lives in London.":                 "I will remember that.",
+		"I like pizza":                                "I will remember that.",
 		"are you there?":                              "Yes, I hear you.",
 		"good night":                                  "Goodbye.",
 	} {
@@ -73,7 +75,7 @@ func TestHonestWhenItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"what is the capital of france", "where does my brother live", "what time is my appointment", "what day did I say",
-		"do you remember the time we met", "what is your shoe size setting", strings.Repeat("long ", 10_000), "\xff\xfe",
+		"do you remember the time we met", "my brother lives where?", "my dear", "were you there that day", "what is your shoe size setting", strings.Repeat("long ", 10_000), "\xff\xfe",
 	} {
 		got, known := brain().Reply(text, nil)
 		if text == "\xff\xfe" {

@@ -188,6 +188,24 @@ func keep(q *question) string {
 	if first, _, _ := strings.Cut(strings.TrimSpace(q.plain), " "); first != "remember" && first != "dont" && first != "keep" {
 		return "" // such as: do you remember that
 	}
+	return note(q)
+}
+
+// tells reports whether somebody tells something about themselves, and asks nothing.
+func (q *question) tells() bool {
+	words := strings.Fields(q.plain)
+	if len(words) < 3 || strings.HasSuffix(q.text, "?") {
+		return false
+	}
+	switch words[0] {
+	case "my", "our", "i", "im", "ive", "we", "weve":
+		return true
+	}
+	return false
+}
+
+// note says whether what was said is kept.
+func note(q *question) string {
 	for _, p := range q.Parts {
 		if p.Name == "memory" && p.OK {
 			return q.pick(manners{"I will remember that.", "Noted.", "Noted. I never forget, which is not always nice.", "I have made a note of that."})
