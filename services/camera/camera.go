@@ -1,10 +1,12 @@
 package camera
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -82,7 +84,8 @@ func (c *Camera) Run(ctx context.Context, rt services.Runtime) error {
 	o := c.o
 	r := &run{o: &o, src: c.src, bus: rt.Bus, log: rt.Log, new: newLatest(), demand: demand{wake: make(chan struct{}, 1)}}
 	_, viewErr := client.Subscribe(r.bus, contract.CameraView, func(_ context.Context, m client.Message[contract.ViewCamera]) error {
-		r.demand.set(m.Data.FPS, time.Now().Add(time.Duration(m.Data.HoldMS)*time.Millisecond))
+		now := time.Now()
+		r.demand.set(m.Data.FPS, now, now.Add(time.Duration(m.Data.HoldMS)*time.Millisecond))
 		return nil
 	})
 	_, capErr := client.Subscribe(r.bus, contract.CameraCapture, r.capture, client.Workers(captureWorkers))
@@ -94,8 +97,10 @@ func (c *Camera) Run(ctx context.Context, rt services.Runtime) error {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(rt.Ready)
-	wg.Go(func() { r.pump(ctx, r.jpegRate, r.sendJPEG) })
-	wg.Go(func() { r.pump(ctx, func(time.Time) float64 { return o.FrameRate }, r.sendFrame) })
+	wg.Go(func() { r.pump(ctx, r.jpegRate, r.demand.wake, r.sendJPEG) })
+	if o.FrameRate > 0 {
+		wg.Go(func() { r.pump(ctx, func(time.Time) float64 { return o.FrameRate }, nil, r.sendFrame) })
+	}
 	if o.Motion {
 		wg.Go(func() { r.detect(ctx) })
 	}
@@ -191,19 +196,33 @@ func (r *run) tell(ctx context.Context, u contract.CameraUpdate) {
 
 // demand is the rate that viewers ask for.
 type demand struct {
-	mu    sync.Mutex
-	fps   float64
-	until time.Time
-	wake  chan struct{} // capacity 1
+	mu   sync.Mutex
+	want []want        // none of them is outlasted by one that is as fast
+	wake chan struct{} // capacity 1: the rate may have risen
 }
 
-func (d *demand) set(fps float64, until time.Time) {
+// want is what one message asks for.
+type want struct {
+	fps   float64
+	until time.Time
+}
+
+// maxWants bounds how many demands are told apart. Of more the slowest is served as long as the
+// next faster one.
+const maxWants = 32
+
+func (d *demand) set(fps float64, now, until time.Time) {
 	d.mu.Lock()
-	if now := time.Now(); fps >= d.fps || now.After(d.until) {
-		d.fps = fps
+	d.want = slices.DeleteFunc(d.want, func(w want) bool {
+		return now.After(w.until) || w.fps <= fps && !w.until.After(until)
+	})
+	if !slices.ContainsFunc(d.want, func(w want) bool { return w.fps >= fps && !w.until.Before(until) }) {
+		d.want = append(d.want, want{fps, until})
+		slices.SortFunc(d.want, func(a, b want) int { return cmp.Compare(a.fps, b.fps) })
 	}
-	if until.After(d.until) {
-		d.until = until
+	if len(d.want) > maxWants {
+		d.want[1].until = d.want[0].until // the slower lasts longer
+		d.want = d.want[1:]
 	}
 	d.mu.Unlock()
 	select {
@@ -215,10 +234,13 @@ func (d *demand) set(fps float64, until time.Time) {
 func (d *demand) rate(now time.Time) float64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now.After(d.until) {
-		return 0
+	fps := 0.0
+	for _, w := range d.want {
+		if !now.After(w.until) {
+			fps = max(fps, w.fps)
+		}
 	}
-	return d.fps
+	return fps
 }
 
 func (r *run) jpegRate(now time.Time) float64 { return max(r.o.JPEGRate, r.demand.rate(now)) }
@@ -227,22 +249,26 @@ func (r *run) jpegRate(now time.Time) float64 { return max(r.o.JPEGRate, r.deman
 const staleRate = 1
 
 // pump sends the newest picture at a rate that may change; pictures that nobody wants are not
-// encoded. When there are no new ones it sends what says so.
-func (r *run) pump(ctx context.Context, rate func(time.Time) float64, send func(context.Context, *picture, string)) {
-	seq, due := 0, time.Now()
+// encoded. When there are no new ones it sends what says so. wake says that the rate may have
+// risen.
+func (r *run) pump(ctx context.Context, rate func(time.Time) float64, wake <-chan struct{}, send func(context.Context, *picture, string)) {
+	seq, sent, stale := 0, time.Time{}, false
 	for ctx.Err() == nil {
-		now := time.Now()
-		fps := rate(now)
+		fps := rate(time.Now())
 		if fps <= 0 {
 			select {
-			case <-r.demand.wake:
+			case <-wake:
 			case <-ctx.Done():
 			}
-			due = time.Now()
 			continue
 		}
-		if !sleepUntil(ctx, due) {
-			return
+		if stale {
+			fps = min(fps, staleRate)
+		}
+		due := sent.Add(pace(fps))
+		if wait := time.Until(due); wait > 0 {
+			sleep(ctx, wait, wake)
+			continue
 		}
 		pic, lost, changed := r.new.get()
 		if lost == nil && (pic == nil || pic.seq == seq) {
@@ -250,29 +276,30 @@ func (r *run) pump(ctx context.Context, rate func(time.Time) float64, send func(
 			case <-changed:
 			case <-ctx.Done():
 			}
-			continue // due stays: the picture is sent as soon as it is there
+			continue // the picture is sent as soon as it is there
 		}
-		if lost != nil {
-			fps = min(fps, staleRate)
-			send(ctx, pic, lost.Error())
+		why := ""
+		if stale = lost != nil; stale {
+			why = lost.Error()
 		} else {
 			seq = pic.seq
-			send(ctx, pic, "")
 		}
-		if due = due.Add(pace(fps)); due.Before(time.Now()) {
-			due = time.Now()
+		send(ctx, pic, why)
+		// A picture that comes a little late does not lower the rate; one that is a whole one late does.
+		if sent = due; time.Since(due) > pace(fps) {
+			sent = time.Now()
 		}
 	}
 }
 
-func sleepUntil(ctx context.Context, at time.Time) bool {
-	timer := time.NewTimer(time.Until(at))
+// sleep waits, until ctx ends or something wakes it.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+	case <-wake:
 	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -339,7 +366,7 @@ func (r *run) sendFrame(ctx context.Context, p *picture, why string) {
 // detect looks for motion.
 func (r *run) detect(ctx context.Context) {
 	m := motion{threshold: r.o.MotionThreshold}
-	r.pump(ctx, func(time.Time) float64 { return motionRate }, func(ctx context.Context, p *picture, why string) {
+	r.pump(ctx, func(time.Time) float64 { return motionRate }, nil, func(ctx context.Context, p *picture, why string) {
 		if why != "" {
 			return
 		}

@@ -120,18 +120,42 @@ func TestPicturesOnTopics(t *testing.T) {
 
 func TestDemand(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, func(o *Options) { o.JPEGRate = 0 })
-	s.status.Find(t, event("camera_ready"))
-	assert.Empty(t, s.jpegs, "nobody looks")
-	_, err := client.Publish(t.Context(), s.peer, contract.CameraView, contract.ViewCamera{FPS: 30, HoldMS: 300})
-	require.NoError(t, err)
-	s.jpeg(live)
+	for name, rate := range map[string]float64{"only on demand": 0, "slow without demand": 0.01} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, func(o *Options) { o.JPEGRate = rate })
+			if s.status.Find(t, event("camera_ready")); rate > 0 {
+				s.jpeg(live) // the next one is due in minutes
+			}
+			assert.Empty(t, s.jpegs, "nobody looks")
+			_, err := client.Publish(t.Context(), s.peer, contract.CameraView, contract.ViewCamera{FPS: 30, HoldMS: 5000})
+			require.NoError(t, err)
+			s.jpeg(live)
+			s.jpeg(live)
+		})
+	}
+}
+
+func TestDemandsAreToldApart(t *testing.T) {
+	t.Parallel()
 	d := demand{wake: make(chan struct{}, 1)}
 	now := time.Now()
-	d.set(5, now.Add(time.Second))
-	d.set(30, now.Add(500*time.Millisecond))
+	in := func(ms int) time.Time { return now.Add(time.Duration(ms) * time.Millisecond) }
+	d.set(5, now, in(1000))
+	d.set(30, now, in(500))
+	d.set(2, now, in(400)) // a slower one that does not outlast the others
+	assert.Len(t, d.want, 2)
 	assert.InDelta(t, 30, d.rate(now), 0, "the fastest viewer is served")
-	assert.InDelta(t, 0, d.rate(now.Add(2*time.Second)), 0, "demand ends by itself")
+	assert.InDelta(t, 5, d.rate(in(600)), 0, "and then the one that is still there")
+	d.set(5, in(400), in(1400))
+	assert.InDelta(t, 5, d.rate(in(600)), 0, "who stays does not ask for the one that left")
+	assert.InDelta(t, 0, d.rate(in(2000)), 0, "demand ends by itself")
+	for i := range 10 * maxWants {
+		d.set(60-float64(i)/10, now, in(5000+i)) // each slower and longer than the one before
+	}
+	assert.LessOrEqual(t, len(d.want), maxWants)
+	assert.InDelta(t, 60, d.rate(now), 0)
+	assert.Positive(t, d.rate(in(5000+10*maxWants-1)), "the longest is not forgotten")
 }
 
 func TestCapture(t *testing.T) {
