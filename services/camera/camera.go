@@ -252,6 +252,9 @@ const staleRate = 1
 // encoded. When there are no new ones it sends what says so. wake says that the rate may have
 // risen.
 func (r *run) pump(ctx context.Context, rate func(time.Time) float64, wake <-chan struct{}, send func(context.Context, *picture, string)) {
+	if r.bus.Await(ctx) != nil { // the first picture may be the only one for long: it is not to be lost
+		return
+	}
 	seq, sent, stale := 0, time.Time{}, false
 	for ctx.Err() == nil {
 		fps := rate(time.Now())
