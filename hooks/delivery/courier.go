@@ -168,7 +168,7 @@ func (c *courier) toGroup(p *publication, g *group, except *session, r *result) 
 func (c *courier) send(l *link, p *publication, t *target, qos byte, id uint16, many bool) broker.Outcome {
 	retain := p.retain && t.rap // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
 	c.direct += len(p.payload) + 16
-	if many && len(t.subIDs) == 0 && l.aliasesOut == nil && len(p.payload) < 4<<10 {
+	if many && len(t.subIDs) == 0 && l.aliasesOut == nil && len(p.payload) < 4<<10 && !l.rewrites() {
 		e := c.encode(l.version, p, qos, retain)
 		if qos > 0 {
 			e.b[e.id], e.b[e.id+1] = byte(id>>8), byte(id)
@@ -214,6 +214,7 @@ func (c *courier) encode(version byte, p *publication, qos byte, retain bool) *e
 
 // append queues o on l's connection, with a topic alias where the client allows one.
 func (l *link) append(o *wire.OutPublish, limit, share bool) broker.Outcome {
+	l.rewrite(o)
 	if l.aliasesOut == nil {
 		return l.conn.AppendPublish(o, limit, share)
 	}

@@ -44,7 +44,7 @@ func (s *session) replay(l *link) {
 // replayNow sends the current message of c at QoS 0. It is read with the buffer locked, so
 // that a newer live message cannot be in the buffer before it.
 func (s *session) replayNow(l *link, c *cursor) bool {
-	src := retainedSource{c: c, version: l.version, s: s}
+	src := retainedSource{c: c, l: l, s: s}
 	o := &l.replayOut
 	r, _ := l.conn.AppendFrom(&src, o)
 	switch r {
@@ -60,9 +60,9 @@ func (s *session) replayNow(l *link, c *cursor) bool {
 
 // retainedSource gives the message at a cursor.
 type retainedSource struct {
-	c       *cursor
-	s       *session
-	version byte
+	c *cursor
+	l *link
+	s *session
 }
 
 // Next implements broker.Source.
@@ -71,11 +71,15 @@ func (r *retainedSource) Next(o *wire.OutPublish) bool {
 	if m == nil {
 		return false
 	}
-	*o = wire.OutPublish{Version: r.version, Retain: true}
+	*o = wire.OutPublish{Version: r.l.version, Retain: true}
 	if r.c.sub.subID > 0 {
 		o.SubIDs = []uint32{r.c.sub.subID}
 	}
-	return m.outgoing(o, r.s.e.now)
+	ok := m.outgoing(o, r.s.e.now)
+	if ok {
+		r.l.rewrite(o)
+	}
+	return ok
 }
 
 // replayQueued puts the current message of c into the queue: QoS 1 and 2 need a packet id and,

@@ -35,6 +35,9 @@ type Terms struct {
 	// Link is the time within which a dead link is noticed if the keep alive does not end the
 	// connection; 0: the keep alive does.
 	Link time.Duration
+	// Rewrite gives the payload in the form that the client reads; nil: as it came. The result may be a part
+	// of payload and must not change. It is called for each delivery, on any goroutine and with locks held.
+	Rewrite func(topic string, payload []byte) []byte
 	// HoldRefusal is how long the answer to a CONNECT that is refused takes.
 	HoldRefusal time.Duration
 }
@@ -148,6 +151,16 @@ func (l *link) pace() {
 	l.paced.full = l.window
 	if t.Settle > 0 {
 		l.window = 0
+	}
+}
+
+// rewrites reports whether payloads are not sent to this client as they came.
+func (l *link) rewrites() bool { return l.terms != nil && l.terms.Rewrite != nil }
+
+// rewrite gives o the payload that the client reads.
+func (l *link) rewrite(o *wire.OutPublish) {
+	if l.rewrites() {
+		o.Payload = l.terms.Rewrite(o.Topic, o.Payload)
 	}
 }
 

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -451,4 +452,48 @@ func TestRepeatIsAcknowledgedBehindWhatItRepeats(t *testing.T) {
 			p.ExpectAck(wt.PUBACK, 1)
 		})
 	}
+}
+
+// TestRewrite: one client gets another payload, at every QoS, live, from its queue and retained;
+// everybody else gets what was sent.
+func TestRewrite(t *testing.T) {
+	t.Parallel()
+	upper := func(topic string, payload []byte) []byte {
+		if topic == "plain" {
+			return payload
+		}
+		return bytes.ToUpper(payload)
+	}
+	b := brokertest.Start(t, brokertest.WithStore(t.TempDir()), brokertest.WithHooks(advise(delivery.Terms{Rewrite: upper})))
+	p, _ := client(t, b, wire.V5, wt.Connect{ClientID: "p"})
+	p.Publish(wt.Publish{Topic: "r0", Payload: "kept", Retain: true})
+	p.Publish(wt.Publish{Topic: "r1", Payload: "kept", QoS: 1, Retain: true})
+	p.ExpectQuiet()
+	others := make([]*wt.Conn, 4) // so many that an encoding is shared
+	for i := range others {
+		others[i], _ = client(t, b, wire.V311, wt.Connect{ClientID: fmt.Sprint("other", i)})
+		others[i].Subscribe(wt.Filter{Name: "live/+", Opts: 2})
+	}
+	d := device(t, b, wt.Connect{Persist: true})
+	d.Subscribe(wt.Filter{Name: "r0", Opts: 1})
+	d.Acknowledge(d.ExpectPublish("r0", "KEPT"))
+	d.Subscribe(wt.Filter{Name: "r1", Opts: 1})
+	d.Acknowledge(d.ExpectPublish("r1", "KEPT"))
+	d.Subscribe(wt.Filter{Name: "live/+", Opts: 2}, wt.Filter{Name: "plain", Opts: 1})
+	for qos := range byte(3) {
+		topic := fmt.Sprint("live/", qos)
+		p.Publish(wt.Publish{Topic: topic, Payload: "text", QoS: qos})
+		d.Receive(topic, "TEXT")
+		for _, o := range others {
+			o.Receive(topic, "text")
+		}
+	}
+	p.Publish(wt.Publish{Topic: "plain", Payload: "text"})
+	d.Receive("plain", "text")
+	d.Drop()
+	large := strings.Repeat("large", 20_000)
+	p.Publish(wt.Publish{Topic: "live/1", Payload: large, QoS: 1})
+	d = device(t, b, wt.Connect{Persist: true})
+	d.Receive("live/1", strings.ToUpper(large))
+	others[0].Receive("live/1", large)
 }

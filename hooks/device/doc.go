@@ -30,6 +30,11 @@
 // goes to nobody and counts as nothing. Neither do others see the probe, which is sent to the one session
 // alone.
 //
+// # Forms
+//
+// A client may read the messages of some topics only without their envelope, or only within one: the ESP32,
+// and the Python services whose profiles Legacy has. It gets them so, whoever sent them.
+//
 // What a broker cannot do: movement/stop reaches the device at once and stops nothing there; and a
 // device that loses its connection while it waits for a PUBACK waits for ever.
 package device

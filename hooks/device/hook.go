@@ -55,9 +55,9 @@ func New(profiles []Profile) (*Hook, error) {
 // Name implements delivery.Hook.
 func (h *Hook) Name() string { return "device" }
 
-func (h *Hook) profileOf(id string) *profile {
+func (h *Hook) profileOf(peer *delivery.Peer) *profile {
 	for _, p := range h.profiles {
-		if matches(p.Match, id) {
+		if matches(p.Match, peer.ID) && (!p.OnlyV3 || peer.Version < wire.V5) {
 			return p
 		}
 	}
@@ -66,7 +66,7 @@ func (h *Hook) profileOf(id string) *profile {
 
 // Terms implements delivery.Adviser.
 func (h *Hook) Terms(p *delivery.Peer) *delivery.Terms {
-	if c := h.profileOf(p.ID); c != nil {
+	if c := h.profileOf(p); c != nil {
 		return &c.terms
 	}
 	return nil
@@ -74,7 +74,7 @@ func (h *Hook) Terms(p *delivery.Peer) *delivery.Terms {
 
 // Attach implements delivery.Hook.
 func (h *Hook) Attach(p *delivery.Peer) delivery.Inspector {
-	c := h.profileOf(p.ID)
+	c := h.profileOf(p)
 	if c == nil {
 		return nil
 	}

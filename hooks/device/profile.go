@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type Probe struct {
 type Profile struct {
 	Name          string
 	Match         string // client id, * for anything
+	OnlyV3        bool   // only clients that speak MQTT 3.1 or 3.1.1
 	Window        int    // see delivery.Terms
 	Queue         int
 	MaxAge        time.Duration
@@ -47,7 +49,9 @@ type Profile struct {
 	Link          time.Duration // with Connection: a dead link is noticed within this time
 	Probe         Probe
 	Subscriptions []wire.Filter
-	Presence      string // topic; %c stands for the client id
+	Presence      string   // topic; %c stands for the client id
+	Bare          []string // filters of topics whose messages it gets without their envelope
+	Enveloped     []string // filters of topics whose messages it gets in an envelope
 	HoldRefusal   time.Duration
 	Messages      float64 // that the device may publish a second; more are acknowledged and dropped. 0: any
 	Bytes         float64 // the same of topics and payloads
@@ -72,6 +76,7 @@ func ESP32() Profile {
 		},
 		Subscriptions: []wire.Filter{{Name: "movement/frame", QoS: 1}, {Name: "movement/test", QoS: 1}, {Name: "movement/stop", QoS: 1}},
 		Presence:      "system/health/movement-esp32",
+		Bare:          []string{"movement/test", "movement/frame"},
 		HoldRefusal:   2 * time.Second,
 		Messages:      200,
 	}
@@ -126,6 +131,11 @@ func compile(p Profile) (*profile, error) {
 			bad("subscriptions: %q at QoS %d", f.Name, f.QoS)
 		}
 	}
+	for _, f := range slices.Concat(p.Bare, p.Enveloped) {
+		if !wire.ValidFilter(f) {
+			bad("bare, enveloped: %q is not a topic filter", f)
+		}
+	}
 	for _, t := range []struct{ key, topic string }{{"presence", p.Presence}, {"probe.topic", p.Probe.Topic}, {"probe.reply_topic", p.Probe.ReplyTopic}} {
 		if t.topic != "" && (strings.ContainsAny(t.topic, "+#\x00") || t.topic[0] == '$') {
 			bad("%s: %q is not a topic", t.key, t.topic)
@@ -147,6 +157,9 @@ func compile(p Profile) (*profile, error) {
 	}
 	if p.KeepAlive == Connection {
 		c.terms.Link = p.Link
+	}
+	if len(p.Bare)+len(p.Enveloped) > 0 {
+		c.terms.Rewrite = (&form{p.Bare, p.Enveloped}).rewrite
 	}
 	return c, errors.Join(errs...)
 }

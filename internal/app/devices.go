@@ -30,7 +30,7 @@ func messageHooks(c config.Config) ([]delivery.Hook, error) {
 	return chain, nil
 }
 
-// deviceProfiles are an owner's profiles and behind them the built-in one.
+// deviceProfiles are an owner's profiles and behind them the built-in ones.
 func deviceProfiles(d config.Devices) []device.Profile {
 	var all []device.Profile
 	for _, p := range d.Profiles {
@@ -38,6 +38,9 @@ func deviceProfiles(d config.Devices) []device.Profile {
 	}
 	if d.ESP32 {
 		all = append(all, device.ESP32())
+	}
+	if d.Legacy {
+		all = append(all, device.Legacy()...)
 	}
 	return all
 }
@@ -73,6 +76,9 @@ func deviceProfile(c config.Device) device.Profile {
 		p.KeepAlive = device.Connection
 	case config.KeepProbe:
 		p.KeepAlive = device.Probing
+	}
+	if len(c.Bare)+len(c.Enveloped) > 0 {
+		p.Bare, p.Enveloped = c.Bare, c.Enveloped
 	}
 	if len(c.Clear) > 0 {
 		p.Clear = c.Clear

@@ -28,7 +28,7 @@ func TestDefaultHooks(t *testing.T) {
 	assert.Equal(t, dedup.DefaultTTL, time.Duration(c.Dedup.TTL))
 	assert.Equal(t, dedup.DefaultEntries, c.Dedup.Entries)
 
-	c.Dedup.Enabled, c.Devices.ESP32 = false, false
+	c.Dedup.Enabled, c.Devices.ESP32, c.Devices.Legacy = false, false, false
 	chain, err = messageHooks(c)
 	require.NoError(t, err)
 	assert.Empty(t, chain)

@@ -25,7 +25,7 @@ var edges = map[string][]string{
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
 	"hooks/limit":    {"hooks/delivery", "internal/wire"},
 	"hooks/dedup":    {"hooks/delivery", "internal/wire", "services/contract"},
-	"hooks/device":   {"hooks/delivery", "hooks/limit", "internal/wire"},
+	"hooks/device":   {"hooks/delivery", "hooks/limit", "internal/wire", "services/contract"},
 	"hooks/health":   {"hooks/delivery", "services/contract"},
 	"hooks/observe":  {"hooks/delivery", "internal/wire"},
 	"hooks/delivery": {"broker", "internal/wire", "storage"},

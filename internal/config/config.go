@@ -157,7 +157,7 @@ func Default() Config {
 		Camera:  defaultCamera(),
 		Access:  Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
 		Dedup:   defaultDedup(),
-		Devices: Devices{ESP32: true},
+		Devices: Devices{ESP32: true, Legacy: true},
 		Health:  defaultHealth(),
 		Trace:   Trace{Queue: 2048},
 	}

@@ -80,7 +80,7 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"limits.queue_policy": "expire", "limits.topic_rates": "[{filter: a/#, messages: 5}]",
 		"access.anonymous": "yes", "access.roles": "{guest: [both a]}", "access.local_roles": "viewer", "access.anonymous_roles": "viewer", "services": "none",
 		"limits.max_qos": "1", "limits.retain": "off", "limits.preauth_bytes": "1KiB", "limits.packet_bytes": "1KiB", "limits.buffer_bytes": "64KiB", "limits.buffer_total_bytes": "1MiB",
-		"dedup.topics": "a/#", "dedup.exclude": "b/+", "dedup.enabled": "no", "devices.esp32": "no", "devices.profiles": "[{match: lamp*, window: 2}]",
+		"dedup.topics": "a/#", "dedup.exclude": "b/+", "dedup.enabled": "no", "devices.esp32": "no", "devices.legacy": "no", "devices.profiles": "[{match: lamp*, window: 2}]",
 		"health.names": "{lamp: [light]}", "memory.embedder": "words", "memory.url": "http://localhost:11434/v1", "memory.when_full": "refuse", "memory.max_age": "48h",
 		"llm.provider": "ollama", "llm.url": "http://localhost:8080/v1", "llm.temperature": "1.5", "llm.top_p": "0.5", "llm.concurrency": "2", "llm.queue": "2",
 		"llm.memory.top_k": "7", "llm.memory.context_window": "2", "llm.memory.strategy": "recent", "llm.memory.template": "about {user}", "llm.memory.wait": "1s",

@@ -10,7 +10,8 @@ import (
 // Devices are the peers whose faults the broker makes up for.
 type Devices struct {
 	ESP32    bool     `yaml:"esp32" doc:"The built-in profile for the servo controller's firmware as it is, for client ids tars-esp32*. See devices.md."`
-	Profiles []Device `yaml:"profiles" shown:"none" doc:"Profiles of your own, asked before the built-in one; the first whose match fits a client id holds. See devices.md."`
+	Legacy   bool     `yaml:"legacy" doc:"The built-in profiles for the Python services that tarsd replaces, each of which reads some messages in one form only. See devices.md."`
+	Profiles []Device `yaml:"profiles" shown:"none" doc:"Profiles of your own, asked before the built-in ones; the first whose match fits a client id holds. See devices.md."`
 }
 
 // Device is a profile: how the broker treats clients whose id matches. What is not set is as for
@@ -30,6 +31,8 @@ type Device struct {
 	Probe         DeviceProbe  `yaml:"probe"`         // a message that does nothing but make it answer
 	Subscriptions []Subscribed `yaml:"subscriptions"` // FILTER or FILTER QOS, attached when it lacks them
 	Presence      string       `yaml:"presence"`      // topic; %c stands for the client id
+	Bare          []string     `yaml:"bare"`          // filters of topics whose messages it gets without envelope
+	Enveloped     []string     `yaml:"enveloped"`     // filters of topics whose messages it gets in one
 	HoldRefusal   Duration     `yaml:"hold_refusal"`  // how long a refused CONNECT takes
 	Rate          Rate         `yaml:"rate"`          // that it may publish; more is acknowledged and dropped
 }
@@ -118,6 +121,16 @@ func (d Device) check(key string, ps *Problems) {
 	for i, s := range d.Subscriptions {
 		if err := checkFilter(s.Filter); err != nil {
 			ps.add(fmt.Sprintf("%s.subscriptions[%d]", key, i), "", "%s", err)
+		}
+	}
+	for _, fs := range []struct {
+		key     string
+		filters []string
+	}{{"bare", d.Bare}, {"enveloped", d.Enveloped}} {
+		for i, f := range fs.filters {
+			if err := checkFilter(f); err != nil {
+				ps.add(fmt.Sprintf("%s.%s[%d]", key, fs.key, i), "", "%s", err)
+			}
 		}
 	}
 	for i, t := range d.Clear {

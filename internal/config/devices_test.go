@@ -19,6 +19,7 @@ devices:
       window: 2
       max_age: 3s
       clear: [arm/stop]
+      bare: ["arm/#"]
       keep_alive: probe
       probe: {topic: arm/ping, payload: "{}", interval: 5s, reply: '{"pong":true}'}
       subscriptions: [arm/move 1, arm/stop, "arm/raw 0"]
@@ -32,6 +33,7 @@ dedup: {ttl: 1m, entries: 10, topics: [arm/move], exclude: ["llm/#"]}
 	assert.Equal(t, []Subscribed{{"arm/move", 1}, {"arm/stop", 1}, {"arm/raw", 0}}, p.Subscriptions)
 	assert.Equal(t, KeepProbe, p.KeepAlive)
 	assert.Equal(t, []string{"arm/stop"}, p.Clear)
+	assert.Equal(t, []string{"arm/#"}, p.Bare)
 	assert.Equal(t, Dedup{Enabled: true, TTL: Duration(60e9), Entries: 10, Topics: []string{"arm/move"}, Exclude: []string{"llm/#"}}, l.Dedup)
 }
 
@@ -43,7 +45,7 @@ devices:
     - {like: toaster, window: -1, queue: 2000000, hold_refusal: 1m, keep_alive: connection, presence: "a/#"}
     - {match: a, keep_alive: probe, subscriptions: ["a/#/b 1"], probe: {reply: "[]", reply_topic: $SYS/x}}
     - {match: b, keep_alive: sometimes, subscriptions: [x 3], link: 1s, probe: {interval: 1ms}}
-    - {match: c, keep_alive: connection, clear: [a/+]}
+    - {match: c, keep_alive: connection, clear: [a/+], bare: [a, "#/a"], enveloped: [""]}
 dedup: {ttl: 1ms, entries: 0, topics: ["#/a"], exclude: [""]}
 `)
 	_, err := Load(Source{File: file})
@@ -55,7 +57,8 @@ dedup: {ttl: 1ms, entries: 0, topics: ["#/a"], exclude: [""]}
 		"devices.profiles[0].hold_refusal", "devices.profiles[0].presence",
 		"devices.profiles[1].subscriptions[0]", "devices.profiles[1].probe.topic", "devices.profiles[1].probe.interval",
 		"devices.profiles[1].probe.reply", "devices.profiles[1].probe.reply_topic",
-		"devices.profiles[2].link", "devices.profiles[2].probe.interval", "devices.profiles[3].link", "devices.profiles[3].clear[0]",
+		"devices.profiles[2].link", "devices.profiles[2].probe.interval",
+		"devices.profiles[3].link", "devices.profiles[3].bare[1]", "devices.profiles[3].enveloped[0]", "devices.profiles[3].clear[0]",
 	}
 	require.Len(t, got, len(want), "%q", got)
 	for i := range want {

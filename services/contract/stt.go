@@ -5,8 +5,8 @@ var (
 	STTFinal = Topic[FinalTranscript]{Spec{
 		Name: "stt/final", Type: "stt.final", QoS: 1, Dedup: true,
 		Publishers: []string{"stt"}, Subscribers: []string{"router", "memory", "wake", "ui", "page"},
-		Doc: "What was said. In the envelope, although the legacy wake service reads it bare: the legacy panels take envelopes only, " +
-			"a repeat must be recognised since it would be answered twice, and the spoken cancel, which is all that wake reads it for, is the router's as well.",
+		Doc: "What was said. In the envelope, since a repeat must be recognised: it would be answered twice. " +
+			"The legacy wake service and page read it bare, and get it so from our broker (devices.md); from another one they do not hear us.",
 	}}
 	STTPartial = Topic[PartialTranscript]{Spec{
 		Name: "stt/partial", Type: "stt.partial",

@@ -9,7 +9,7 @@ var (
 	}}
 	TTSStatus = Topic[SpeechStatus]{Spec{
 		Name: "tts/status", Type: "tts.status", Form: Bare,
-		Reason:     "the legacy wake service reads event at the top level and could not interrupt speech otherwise; all others take both forms, and utt_id correlates",
+		Reason:     "the legacy wake service reads event at the top level and could not interrupt speech otherwise; the legacy desktop panel, which takes envelopes only, gets one from our broker (devices.md); all others take both forms, and utt_id correlates",
 		Publishers: []string{"tts"}, Subscribers: []string{"router", "stt", "wake", "ui", "page"},
 		Doc: "What the speaker does: exactly one speaking_start and one speaking_end per utterance.",
 	}}
