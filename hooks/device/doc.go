@@ -32,8 +32,9 @@
 //
 // # Forms
 //
-// A client may read the messages of some topics only without their envelope, or only within one: the ESP32,
-// and the Python services whose profiles Legacy has. It gets them so, whoever sent them.
+// A client may read the messages of some topics only without their envelope, or only within one: the Python
+// services whose profiles Legacy has do. It gets them so, whoever sent them. The ESP32 reads bare commands
+// only, and refuses the others: those are for the movement service, which passes them on when they are good.
 //
 // What a broker cannot do: movement/stop reaches the device at once and stops nothing there; and a
 // device that loses its connection while it waits for a PUBACK waits for ever.

@@ -76,7 +76,6 @@ func ESP32() Profile {
 		},
 		Subscriptions: []wire.Filter{{Name: "movement/frame", QoS: 1}, {Name: "movement/test", QoS: 1}, {Name: "movement/stop", QoS: 1}},
 		Presence:      "system/health/movement-esp32",
-		Bare:          []string{"movement/test", "movement/frame"},
 		HoldRefusal:   2 * time.Second,
 		Messages:      200,
 	}
