@@ -14,7 +14,7 @@ type Memory struct {
 	Key        Secret   `yaml:"key" doc:"With openai: its key. TARSD_MEMORY_KEY or key_file keep it out of files that others read."`
 	KeyFile    string   `yaml:"key_file" doc:"File with that key in its first line; read for each request."`
 	Timeout    Duration `yaml:"timeout" doc:"With openai: time of one request. A question waits two seconds at most, and is answered by its words then."`
-	MaxRecords int      `yaml:"max_records" doc:"Memories kept in all. Each costs about 1 KB of memory and 1.2 KB of the data file."`
+	MaxRecords int      `yaml:"max_records" doc:"Memories kept in all. Each costs about 0.7 KB of memory and 1 KB of the data file."`
 	WhenFull   string   `yaml:"when_full" doc:"oldest: the oldest goes, facts that were told last. refuse: no more are taken."`
 	MaxAge     Duration `yaml:"max_age" doc:"Age at which what was said is forgotten, facts excepted; 0 for never."`
 	Character  string   `yaml:"character" doc:"Name of the persona: NAME.toml, or NAME/character.toml, among the characters. TARS is built in."`

@@ -139,7 +139,7 @@ func TestCandidatesOfSentences(t *testing.T) {
 	require.NoError(t, err)
 	r := rand.New(rand.NewPCG(2, 2))
 	full, all := index.New(), [][]float32{}
-	const n = 20_000
+	const n = 10_000
 	for i := range n { // sentences, and what lies between two of them
 		v := vectors[i%len(vectors)]
 		if i >= len(vectors) {
@@ -154,7 +154,7 @@ func TestCandidatesOfSentences(t *testing.T) {
 		full.SetVector(uint64(i), index.Quantise(v))
 	}
 	found, wanted := 0, 0
-	for _, q := range questions[:40] {
+	for _, q := range questions[:15] {
 		qv, err := e.Embed(t.Context(), []string{q})
 		require.NoError(t, err)
 		type scored struct {

@@ -201,7 +201,10 @@ func (x *Index) candidates(q []float32, n int) []uint32 {
 	return out
 }
 
-// mixedDot has four sums, so that an addition need not wait for the one before.
+// mixedDot has four sums, so that an addition need not wait for the one before. The race detector
+// leaves it alone: it would be slow, and who calls it is looked at.
+//
+//go:norace
 func mixedDot(q []float32, row []int8) float32 {
 	row = row[:len(q)]
 	var s0, s1, s2, s3 float32
