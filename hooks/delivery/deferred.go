@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"slices"
+
 	"github.com/tarsd/tarsd/internal/wire"
 	"github.com/tarsd/tarsd/storage"
 )
@@ -15,6 +17,7 @@ type deferred struct {
 	held  []heldItem
 	// Members of shared subscriptions with QoS 0, which get it without a queue.
 	unqueued []target
+	late     []target // who subscribed while it was being taken, see latecomers
 	old      *message // retained message that it replaced
 	told     []func(taken bool)
 }
@@ -34,7 +37,7 @@ func inboundRecord(session string, id uint16) *rawRecord {
 }
 
 // acceptDeferred takes a durable QoS 2 message.
-func (l *link) acceptDeferred(id uint16, p *publication, m *match) {
+func (l *link) acceptDeferred(id uint16, p *publication, t *topicEntry, m *match) {
 	e := l.e
 	msg := p.keep()
 	d := &deferred{l: l, id: id, p: *p, match: m}
@@ -84,7 +87,7 @@ func (l *link) acceptDeferred(id uint16, p *publication, m *match) {
 		now = msg
 	}
 	e.ret.set(p.topic, now, func(n *retainedNode, old *message) {
-		d.old = old
+		d.old, d.late = old, latecomers(m, t.targets(&e.trie))
 		if clearing {
 			e.ret.bury(msg)
 		}
@@ -100,6 +103,22 @@ func (l *link) acceptDeferred(id uint16, p *publication, m *match) {
 		}
 		e.store.Submit(storage.Discard, d, size, ops...)
 	})
+}
+
+// latecomers are the targets of now that were not before. They got the retained message of before
+// and are to get the one that took its place.
+func latecomers(before, now *match) []target {
+	if now == before {
+		return nil
+	}
+	var late []target
+	for i := range now.targets {
+		t := &now.targets[i]
+		if !slices.ContainsFunc(before.targets, func(b target) bool { return b.session == t.session }) {
+			late = append(late, *t)
+		}
+	}
+	return late
 }
 
 // ackRefused answers a QoS 2 message that nobody can take.
@@ -215,9 +234,11 @@ func (d *deferred) Committed(err error) {
 			e.notified.toTarget(&d.p, t, nil, false, &r)
 		}
 	}
-	for i := range d.unqueued {
-		var r result
-		e.notified.toTarget(&d.p, &d.unqueued[i], nil, false, &r)
+	for _, more := range [][]target{d.unqueued, d.late} {
+		for i := range more {
+			var r result
+			e.notified.toTarget(&d.p, &more[i], nil, false, &r)
+		}
 	}
 	if len(d.match.taps) > 0 {
 		e.tell(&d.p, d.match.taps, nil, false)

@@ -31,6 +31,7 @@ type gate struct {
 	done   bool
 	flush  func()
 	onDisk map[string][]byte
+	full   chan chan struct{} // not nil: there is no room until the test closes what it gets here
 }
 type submission struct {
 	mode storage.Mode
@@ -90,7 +91,21 @@ func (g *gate) Submit(mode storage.Mode, done storage.Done, _ int, ops ...storag
 	}
 	g.cond.Broadcast()
 }
-func (g *gate) Wait(context.Context) error { return nil }
+func (g *gate) Wait(ctx context.Context) error {
+	g.mu.Lock()
+	full := g.full
+	g.mu.Unlock()
+	if full == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	room := make(chan struct{})
+	full <- room
+	<-room
+	return nil
+}
 
 type waiter chan error
 

@@ -186,7 +186,7 @@ func (l *link) accept(p *wire.PublishPacket, t *topicEntry) error {
 		}
 	}
 	if durable && p.QoS == 2 {
-		l.acceptDeferred(p.ID, &pub, m)
+		l.acceptDeferred(p.ID, &pub, t, m)
 		return nil
 	}
 	if l.s.deferred.Load() > 0 {
@@ -195,7 +195,7 @@ func (l *link) accept(p *wire.PublishPacket, t *topicEntry) error {
 		}
 		m = t.targets(&l.e.trie)
 	}
-	l.finish(p.ID, &pub, m)
+	l.finish(p.ID, &pub, t, m)
 	return nil
 }
 
@@ -240,7 +240,7 @@ func (l *link) waitStore() error {
 }
 
 // finish delivers a message and acknowledges it.
-func (l *link) finish(id uint16, p *publication, m *match) {
+func (l *link) finish(id uint16, p *publication, t *topicEntry, m *match) {
 	e := l.e
 	code, stored := wire.Success, false
 	if p.retain {
@@ -251,6 +251,8 @@ func (l *link) finish(id uint16, p *publication, m *match) {
 				code = wire.QuotaExceeded
 			}
 		}
+		// Who subscribed since m got the message of before as retained, and is to get this one.
+		m = t.targets(&e.trie)
 	}
 	var r result
 	if code == wire.Success {
