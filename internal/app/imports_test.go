@@ -65,10 +65,14 @@ var edges = map[string][]string{
 	"services/llm/openai":  {"services/llm/chat"},
 	"services/llm/llmtest": {},
 
-	"internal/toolschema":  {},
-	"services/tools/tool":  {"internal/toolschema"},
-	"services/tools/host":  {"services/tools/tool"},
-	"services/tools/robot": {"services/client", "services/contract", "services/tools/tool"},
+	"internal/toolschema": {},
+	"services/tools": {
+		"services", "services/client", "services/contract", "services/tools/host", "services/tools/robot", "services/tools/server", "services/tools/tool",
+	},
+	"services/tools/server": {"services/tools/tool"},
+	"services/tools/tool":   {"internal/toolschema"},
+	"services/tools/host":   {"services/tools/tool"},
+	"services/tools/robot":  {"services/client", "services/contract", "services/tools/tool"},
 
 	"examples/echo": {"services/client", "services/contract"},
 
@@ -99,7 +103,7 @@ var owners = map[string][]string{
 	"go.yaml.in/":                                {"internal/config"},
 	"github.com/prometheus/":                     {"hooks/observe"},
 	"go.opentelemetry.io/":                       {"internal/trace"},
-	"github.com/modelcontextprotocol/":           {"services/tools/host", "services/tools/server", "cmd/tarsd"},
+	"github.com/modelcontextprotocol/":           {"services/tools/host", "services/tools/server"},
 	"github.com/google/jsonschema-go":            {"internal/toolschema", "services/llm"},
 	"golang.org/x/crypto":                        {"hooks/access"},
 	"github.com/blackjack/webcam":                {"services/camera"},

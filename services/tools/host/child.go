@@ -41,9 +41,9 @@ type child struct {
 }
 
 // startChild starts the program of a server.
-func startChild(s Server, log zerolog.Logger) (mcp.Transport, func(), error) {
+func startChild(s Server, instance string, log zerolog.Logger) (mcp.Transport, func(), error) {
 	c := &child{cmd: exec.Command(s.Command, s.Args...), exited: make(chan struct{})} //nolint:gosec // the owner's own configuration
-	c.cmd.Env = environ(s.Env)
+	c.cmd.Env = environ(s.Env, instance)
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.cmd.Stderr = &lines{log: log}
 	c.cmd.WaitDelay = pipeWait
@@ -62,13 +62,20 @@ func startChild(s Server, log zerolog.Logger) (mcp.Transport, func(), error) {
 	return t, func() { c.once.Do(c.close) }, nil
 }
 
+// InstanceEnv is the name under which a program finds which tarsd started it. tarsd's own "tarsd mcp"
+// shows it, and so is not made a server of the tarsd that it speaks to.
+const InstanceEnv = "MCP_HOST_INSTANCE"
+
 // environ is the environment of a program.
-func environ(more map[string]string) []string {
+func environ(more map[string]string, instance string) []string {
 	var out []string
 	for _, name := range passed() {
 		if v, ok := os.LookupEnv(name); ok {
 			out = append(out, name+"="+v)
 		}
+	}
+	if instance != "" {
+		out = append(out, InstanceEnv+"="+instance)
 	}
 	for name, v := range more {
 		out = append(out, name+"="+v)
@@ -147,12 +154,12 @@ func (l *lines) Write(p []byte) (int, error) {
 }
 
 // open starts a server or makes ready to reach it.
-func open(ctx context.Context, s Server, log zerolog.Logger) (mcp.Transport, func(), error) {
+func open(ctx context.Context, s Server, instance string, log zerolog.Logger) (mcp.Transport, func(), error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
 	if s.Transport == HTTP {
 		return overHTTP(s)
 	}
-	return startChild(s, log)
+	return startChild(s, instance, log)
 }

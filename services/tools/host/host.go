@@ -223,7 +223,7 @@ type session struct {
 
 // run connects to a server and keeps its list of tools until the connection ends.
 func (h *Host) run(ctx context.Context, s Server, attempt int, log zerolog.Logger) error {
-	transport, closeAll, err := open(ctx, s, log)
+	transport, closeAll, err := open(ctx, s, h.o.Instance, log)
 	if err != nil {
 		return err
 	}

@@ -273,7 +273,7 @@ func TestPrograms(t *testing.T) {
 	for line := range strings.Lines(res.Text) {
 		name, _, _ := strings.Cut(line, "=")
 		assert.Contains(t, []string{
-			"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TOKEN", childEnv,
+			"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TOKEN", childEnv, host.InstanceEnv,
 		}, name)
 	}
 	b, err := os.ReadFile(pids)
@@ -297,7 +297,7 @@ func TestMissingProgram(t *testing.T) {
 func TestItself(t *testing.T) {
 	t.Parallel()
 	s := mcp.NewServer(&mcp.Implementation{Name: "tarsd", Version: "1"}, nil)
-	s.AddTool(&mcp.Tool{Name: "wave", InputSchema: object(""), Meta: mcp.Meta{host.InstanceKey: "me"}}, nil)
+	s.AddTool(&mcp.Tool{Name: "wave", InputSchema: object(""), Meta: mcp.Meta{tool.InstanceKey: "me"}}, nil)
 	web := httptest.NewServer(mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return s }, &mcp.StreamableHTTPOptions{Stateless: true}))
 	t.Cleanup(web.Close)
 	r := start(t, host.Server{Name: "mirror", Transport: host.HTTP, URL: web.URL})

@@ -11,10 +11,6 @@ import (
 	"github.com/tarsd/tarsd/services/tools/tool"
 )
 
-// InstanceKey is the key of a tool's metadata in which tarsd's own MCP server says which tarsd it
-// is, so that it is not made a client of itself.
-const InstanceKey = "tarsd/instance"
-
 // refresh reads the list of tools, as long as it may be, and makes tools of it.
 func (n *session) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, n.s.ConnectTimeout, fmt.Errorf("no list of tools within %s", n.s.ConnectTimeout))
@@ -32,7 +28,7 @@ func (n *session) refresh(ctx context.Context) error {
 			if t == nil {
 				continue
 			}
-			if n.h.o.Instance != "" && t.Meta[InstanceKey] == n.h.o.Instance {
+			if n.h.o.Instance != "" && t.Meta[tool.InstanceKey] == n.h.o.Instance {
 				return errSelf
 			}
 			if seen++; !n.s.allows(t.Name) {

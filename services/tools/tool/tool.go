@@ -20,6 +20,10 @@ const (
 	MaxName        = 64       // bytes of Tool.ID, which models insist on
 )
 
+// InstanceKey is the key of a tool's metadata in which tarsd's own MCP server says which tarsd it
+// is, so that it is not made a client of itself.
+const InstanceKey = "tarsd/instance"
+
 // idPattern is what the interfaces of models take as a name.
 var idPattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 
