@@ -253,7 +253,7 @@ func (r *run) onJoints(context.Context, client.Message[contract.Joints]) error {
 // onStatus hears of low batteries.
 func (r *run) onStatus(ctx context.Context, m client.Message[contract.MovementUpdate]) error {
 	if m.Data.Event == "battery_low" {
-		r.stop(ctx, "battery_low", nil)
+		r.stop(client.TurnOf(ctx), "battery_low", nil)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func (r *run) onCalibrate(ctx context.Context, m client.RawMessage) error {
 	msg, err := contract.MovementCalibrate.Decode(m.Payload)
 	d := msg.Data
 	a := asked{id: contract.Value(d.RequestID), name: "calibrate", source: msg.Source, speed: 0.3}
-	a.fill(ctx, msg.Envelope, msg.Bare)
+	a.fill(client.TurnOf(ctx), msg.Envelope, msg.Bare)
 	if err == nil {
 		err = r.fresh(m.Retained, msg.TS, d.Timestamp)
 	}

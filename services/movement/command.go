@@ -39,19 +39,19 @@ func (r *run) onStop(ctx context.Context, m client.RawMessage) error {
 			reason = s
 		}
 	}
-	r.stop(ctx, reason, nil)
+	r.stop(client.TurnOf(ctx), reason, nil)
 	return nil
 }
 
 // stop stops everything. The servos are told before anything is said.
-func (r *run) stop(ctx context.Context, reason string, requestID *string) {
+func (r *run) stop(turn client.Turn, reason string, requestID *string) {
 	t0 := time.Now()
 	if r.dev != nil {
 		r.dev.disturb()
 	}
 	r.engine.Stop(reason)
 	r.log.Warn().Str("reason", reason).Dur("took", time.Since(t0)).Msg("emergency stop")
-	r.status(client.TurnOf(ctx), contract.MovementUpdate{Event: "emergency_stop", Detail: &reason, RequestID: requestID})
+	r.status(turn, contract.MovementUpdate{Event: "emergency_stop", Detail: &reason, RequestID: requestID})
 }
 
 // onResume lifts the stop.
@@ -74,13 +74,19 @@ func (r *run) onResume(ctx context.Context, m client.Message[contract.ResumeMove
 func (r *run) onTest(ctx context.Context, m client.RawMessage) error {
 	<-r.settled
 	msg, err := contract.MovementTest.Decode(m.Payload)
+	turn := client.TurnOf(ctx)
 	if r.dev != nil && !m.Retained {
-		if r.dev.overheard(ctx, m.Payload, &msg, err) {
-			return nil // the device runs it, or it is our own
+		if r.dev.overheard(turn, m, msg, err) {
+			return nil // the device has got it too: its answer says whose it is
 		}
 	}
+	return r.take(turn, m, msg, err)
+}
+
+// take carries a command of movement/test out, or says why not.
+func (r *run) take(turn client.Turn, m client.RawMessage, msg contract.Message[contract.TestMovement], err error) error {
 	a := asked{id: contract.Value(msg.Data.RequestID), name: msg.Data.Command, source: msg.Source, speed: msg.Data.Speed, params: msg.Data.Params}
-	a.fill(ctx, msg.Envelope, msg.Bare)
+	a.fill(turn, msg.Envelope, msg.Bare)
 	if err == nil {
 		err = r.fresh(m.Retained, msg.TS, msg.Data.Timestamp)
 	}
@@ -92,7 +98,7 @@ func (r *run) onTest(ctx context.Context, m client.RawMessage) error {
 		return r.refuse(a, err)
 	}
 	if a.name == plan.StopCommand {
-		r.stop(ctx, "stop", &a.id)
+		r.stop(turn, "stop", &a.id)
 		return nil
 	}
 	move, err := plan.Command(a.name, a.params)
@@ -107,7 +113,7 @@ func (r *run) onCommand(ctx context.Context, m client.RawMessage) error {
 	<-r.settled
 	msg, err := contract.MovementCommand.Decode(m.Payload)
 	a := asked{id: msg.Data.ID, name: msg.Data.Command, source: msg.Source, speed: plan.SpeedMax, params: msg.Data.Params}
-	a.fill(ctx, msg.Envelope, msg.Bare)
+	a.fill(client.TurnOf(ctx), msg.Envelope, msg.Bare)
 	if err == nil {
 		err = r.fresh(m.Retained, msg.TS, msg.Data.Timestamp)
 	}
@@ -126,14 +132,14 @@ func (r *run) onCommand(ctx context.Context, m client.RawMessage) error {
 }
 
 // fill gives a request its identity: its own, or that of its envelope, or a new one.
-func (a *asked) fill(ctx context.Context, e contract.Envelope, bare bool) {
+func (a *asked) fill(turn client.Turn, e contract.Envelope, bare bool) {
 	if a.id == "" {
 		a.id = e.ID
 	}
 	if a.id == "" {
 		a.id = "mv-" + client.NewID()[:8]
 	}
-	a.turn = client.TurnOf(ctx)
+	a.turn = turn
 	if a.turn.ID == "" && !bare {
 		a.turn.ID = e.ID
 	}

@@ -51,20 +51,21 @@ type job struct {
 }
 
 // device is the ESP32: what we know of it, and the frames to it. The firmware understands bare
-// messages only and runs one move at a time, which nothing interrupts. It says command_queued for each
-// command that it takes, without the request's id. What it says is handled in one order with what it
-// was told, so that a command is known before its end is.
+// messages only and runs one move at a time, which nothing interrupts. It answers each message on
+// movement/test, in order and without the request's id: command_queued or command_error. What it says is
+// handled in one order with what it was told.
 type device struct {
 	r *run
 
-	mu      sync.Mutex
-	present bool
-	why     string          // why it is not
-	latched bool            // it got a "stop" of its own kind: no command runs until it is switched off
-	jobs    []*job          // in the order in which it has them
-	echoes  map[string]*job // our commands that have not come back yet, by message id
-	busy    time.Time       // when the last job ended
-	news    chan struct{}   // closed and made anew when jobs or present change
+	mu       sync.Mutex
+	present  bool
+	why      string          // why it is not
+	latched  bool            // it got a "stop" of its own kind: no command runs until it is switched off
+	arrivals []arrival       // what it got and has not answered, in order
+	jobs     []*job          // in the order in which it has them
+	echoes   map[string]*job // our commands that have not come back yet, by message id
+	busy     time.Time       // when the last job ended
+	news     chan struct{}   // closed and made anew when jobs or present change
 
 	want     plan.Pose // the next frame
 	dirty    bool      // want has not been sent
@@ -132,7 +133,7 @@ func (d *device) poke() {
 func (d *device) idle(ctx context.Context, _ drive.Request) error {
 	for {
 		d.mu.Lock()
-		free, news := len(d.jobs) == 0, d.news
+		free, news := len(d.jobs)+len(d.arrivals) == 0, d.news
 		d.mu.Unlock()
 		if free {
 			return nil
@@ -239,6 +240,7 @@ func (d *device) watch(ctx context.Context) {
 		for _, j := range late {
 			d.finish(j, "timeout", errSilentMove)
 		}
+		d.unanswered()
 	}
 }
 
@@ -246,7 +248,7 @@ func (d *device) watch(ctx context.Context) {
 func (d *device) lose(why error) {
 	d.mu.Lock()
 	jobs := d.jobs
-	d.frameAt, d.dirty = time.Time{}, false
+	d.arrivals, d.frameAt, d.dirty = nil, time.Time{}, false
 	d.mu.Unlock()
 	d.r.engine.Lose(why)
 	for _, j := range jobs {
@@ -290,4 +292,5 @@ func (d *device) disturb() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.halted = false
+	d.stopAt = time.Now() // who stops has told the device; it is repeated later
 }

@@ -26,10 +26,13 @@ type board struct {
 }
 
 // plug starts all three and waits until the service knows of the device.
-func plug(t *testing.T, o movement.Options, change func(*esp32.Options)) *board {
+func plug(t *testing.T, o movement.Options, change func(*esp32.Options), profile ...func(*device.Profile)) *board {
 	t.Helper()
 	p := device.ESP32()
 	p.Settle = 50 * time.Millisecond
+	for _, f := range profile {
+		f(&p)
+	}
 	hook, err := device.New([]device.Profile{p})
 	require.NoError(t, err)
 	o.Backend = movement.ESP32
@@ -75,11 +78,23 @@ func names(s esp32.State) []string {
 	return out
 }
 
-// TestDeviceRunsMovesOnce: a bare command reaches the device directly, one in an envelope through
-// the service, and neither twice. The device's own words carry the request's id.
+// TestDeviceRunsMovesOnce: no command is done twice, whether the broker takes the envelope off for the
+// device, as tarsd does, or the device refuses it and the service sends it on. The device's own words
+// carry the request's id.
 func TestDeviceRunsMovesOnce(t *testing.T) {
 	t.Parallel()
-	b := plug(t, movement.Options{}, nil)
+	for name, profile := range map[string]func(*device.Profile){
+		"tarsd": func(*device.Profile) {}, "another broker": func(p *device.Profile) { p.Bare = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			runsOnce(t, plug(t, movement.Options{}, nil, profile))
+		})
+	}
+}
+
+func runsOnce(t *testing.T, b *board) {
+	t.Helper()
 	b.send(t, "movement/test", `{"command":"bow","request_id":"direct"}`)
 	b.expect(t, "command_started", "bow", "direct", "")
 	b.expect(t, "command_completed", "bow", "direct", "")
@@ -213,7 +228,7 @@ func TestStopLatencyFrames(t *testing.T) {
 	t.Parallel()
 	b := plug(t, movement.Options{Frames: true}, realPace)
 	report(t, "esp32 by frames, publish to last change", 250*time.Millisecond, b.measureBy(t,
-		`{"id":"%s","type":"t","data":{"command":"laugh","speed":0.6,"request_id":"%s"}}`, func() time.Time { return b.dev.State().Moved }))
+		"movement/command", `{"message_id":"%s","id":"%s","command":"bow"}`, func() time.Time { return b.dev.State().Moved }))
 }
 
 // TestStopLatencyCommands measures a device that runs a move of its own, at its own pace. Nothing

@@ -53,17 +53,17 @@ func TestStopLatency(t *testing.T) {
 
 func (r *rig) measure(t *testing.T, last func() time.Time) []time.Duration {
 	t.Helper()
-	return r.measureBy(t, `{"command":"laugh","speed":0.6,"message_id":"%s","request_id":"%s"}`, last)
+	return r.measureBy(t, "movement/test", `{"command":"laugh","speed":0.6,"message_id":"%s","request_id":"%s"}`, last)
 }
 
 // measureBy stops a move many times, at different places of it. The command has its id twice.
-func (r *rig) measureBy(t *testing.T, command string, last func() time.Time) []time.Duration {
+func (r *rig) measureBy(t *testing.T, topic, command string, last func() time.Time) []time.Duration {
 	t.Helper()
 	joints := servicetest.Collect(t, r.peer, contract.MovementJoints)
 	var took []time.Duration
 	for i := range *stops {
 		id := fmt.Sprintf("l%d", i)
-		r.send(t, "movement/test", fmt.Sprintf(command, id, id))
+		r.send(t, topic, fmt.Sprintf(command, id, id))
 		r.status.Find(t, func(m client.Message[contract.MovementUpdate]) bool {
 			return m.Data.Event == "command_started" && contract.Value(m.Data.RequestID) == id
 		})
