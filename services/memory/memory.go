@@ -287,9 +287,17 @@ func (m *Memory) typed(ctx context.Context, msg client.Message[contract.TypedTex
 	return nil
 }
 
+// withoutModel is what the llm service calls itself as a provider when it has no model.
+const withoutModel = "offline"
+
 func (m *Memory) answered(ctx context.Context, msg client.Message[contract.ChatResponse]) error {
 	d := msg.Data
 	if d.Reply == nil || d.Error != nil { // half an answer is none to remember
+		return nil
+	}
+	// Without a model an answer is a sum, a quote from here, or that nothing is known: kept, it would be
+	// found in place of what it was made of.
+	if contract.Value(d.Provider) == withoutModel {
 		return nil
 	}
 	m.keep(ctx, record{role: roleAssistant, text: *d.Reply, ts: msg.TS, message: orElse(d.MessageID, msg.ID)})

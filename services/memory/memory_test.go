@@ -94,7 +94,7 @@ func TestWhatIsKept(t *testing.T) {
 	require.NoError(t, err)
 	_, err = client.Publish(ctx, r.c, contract.LLMStream, contract.ChatDelta{ID: "u1", Seq: new(0), Delta: new("Not")})
 	require.NoError(t, err)
-	for _, reply := range []contract.ChatResponse{{ID: "u0", Reply: new("half"), Error: new("timed out")}, {ID: "u0"}, {ID: "u1", Reply: new("Noted. London it is.")}} {
+	for _, reply := range []contract.ChatResponse{{ID: "u0", Reply: new("half"), Error: new("timed out")}, {ID: "u0"}, {ID: "u2", Reply: new("I do not know."), Provider: new("offline")}, {ID: "u1", Reply: new("Noted. London it is.")}} {
 		_, err = client.Publish(ctx, r.c, contract.LLMResponse, reply)
 		require.NoError(t, err)
 	}
