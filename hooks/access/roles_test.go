@@ -3,6 +3,7 @@ package access
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tarsd/tarsd/hooks/delivery"
+	"github.com/tarsd/tarsd/services/contract"
 )
 
 // TestBuiltinRoles is the table role x action x topic. In the columns: p may publish, s may
@@ -19,7 +21,8 @@ func TestBuiltinRoles(t *testing.T) {
 	roles := []string{RoleService, RoleDevice, RolePage, RoleViewer, RoleAdmin}
 	cases := []struct{ filter, service, device, page, viewer, admin string }{
 		{"movement/test", "ps", "s", "ps", "s", "ps"},
-		{"movement/stop", "ps", "s", "ps", "s", "ps"},
+		{"movement/stop", "ps", "ps", "ps", "s", "ps"},
+		{"movement/manual", "ps", "-", "ps", "s", "ps"},
 		{"movement/frame", "ps", "s", "s", "s", "ps"},
 		{"movement/command", "ps", "-", "ps", "s", "ps"},
 		{"movement/state", "ps", "p", "s", "s", "ps"},
@@ -116,19 +119,60 @@ func TestCustomRolesReportAllErrors(t *testing.T) {
 	}
 }
 
-// TestDocumentedRoles compares docs/security.md with the code.
+// TestDocumentedRoles compares docs/security.md with the code, in both columns and nothing beside.
 func TestDocumentedRoles(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../../docs/security.md")
 	require.NoError(t, err)
 	for name, grants := range builtin() {
-		row := fmt.Sprintf("\n| `%s` |", name)
-		_, rest, found := strings.Cut(string(doc), row)
+		_, rest, found := strings.Cut(string(doc), fmt.Sprintf("\n| `%s` |", name))
 		require.True(t, found, "no row for %s", name)
-		row, _, _ = strings.Cut(rest, "\n")
+		row, _, _ := strings.Cut(rest, "\n")
+		columns := strings.Split(row, "|")
+		require.Len(t, columns, 3, "row of %s", name)
+		var want [2][]string
 		for _, text := range grants {
-			_, filter, _ := strings.Cut(text, " ")
-			assert.Contains(t, row, "`"+filter+"`", "row of %s", name)
+			verb, filter, _ := strings.Cut(text, " ")
+			if verb != "subscribe" {
+				want[0] = append(want[0], "`"+filter+"`")
+			}
+			if verb != "publish" {
+				want[1] = append(want[1], "`"+filter+"`")
+			}
 		}
+		for i := range want {
+			assert.ElementsMatch(t, want[i], strings.Fields(columns[i]), "row of %s", name)
+		}
+	}
+}
+
+// TestRolesFollowTheTable: what the contract table lets a page or a device publish, or sends to a device,
+// their roles grant, and a page nothing else.
+func TestRolesFollowTheTable(t *testing.T) {
+	t.Parallel()
+	r, err := NewRoles(nil)
+	require.NoError(t, err)
+	n := names{client: "id", user: "anna"}
+	may := func(role string, do action, row contract.Row) bool {
+		return r.allow([]string{role}, n, do, strings.ReplaceAll(row.Name, "+", n.user))
+	}
+	for _, row := range contract.Table() {
+		anybody := slices.Contains(row.Publishers, "any")
+		if slices.Contains(row.Publishers, "page") {
+			assert.True(t, may(RolePage, publish, row), "page to %s", row.Name)
+		} else if !anybody {
+			assert.False(t, may(RolePage, publish, row), "page to %s", row.Name)
+		}
+		assert.True(t, may(RolePage, subscribe, row), "%s to page", row.Name)
+		if slices.Contains(row.Publishers, "device") {
+			assert.True(t, may(RoleDevice, publish, row), "device to %s", row.Name)
+		}
+		if slices.Contains(row.Subscribers, "device") {
+			assert.True(t, may(RoleDevice, subscribe, row), "%s to device", row.Name)
+		}
+		assert.False(t, may(RoleViewer, publish, row), "viewer to %s", row.Name)
+	}
+	for _, role := range []string{RoleDevice, RolePage} {
+		assert.True(t, r.allow([]string{role}, n, publish, contract.MovementStop.Name), "everybody who moves may stop")
 	}
 }
