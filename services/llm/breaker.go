@@ -54,7 +54,11 @@ func (b *breaker) Complete(ctx context.Context, q chat.Request, say func(string)
 		return chat.Answer{}, err
 	}
 	a, err := b.inner.Complete(ctx, q, say)
-	b.note(err, time.Now())
+	note := err
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		note = cause // who cancels has not been failed by the provider, whatever it says of the connection
+	}
+	b.note(note, time.Now())
 	return a, err
 }
 

@@ -112,3 +112,29 @@ func TestBreakerTriesOneAtATime(t *testing.T) {
 		assert.Equal(t, closed, s)
 	})
 }
+
+// TestCancelsDoNotOpenTheBreaker: a person who often interrupts has not been failed by the provider,
+// although the connection that is closed under it reports an error.
+func TestCancelsDoNotOpenTheBreaker(t *testing.T) {
+	t.Parallel()
+	b := newBreaker(stub(func(ctx context.Context, _ chat.Request, _ func(string) error) (chat.Answer, error) {
+		<-ctx.Done()
+		return chat.Answer{}, chat.Errorf(chat.Unreachable, "ask: %w", context.Cause(ctx))
+	}), nil)
+	for range 3 * breakAfter {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errCancelled)
+		_, err := b.Complete(ctx, chat.Request{}, nil)
+		require.Error(t, err)
+	}
+	state, _ := b.State()
+	assert.Equal(t, closed, state)
+	for range breakAfter { // a turn that took too long is its fault
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(chat.Errorf(chat.Slow, "no answer"))
+		_, err := b.Complete(ctx, chat.Request{}, nil)
+		require.Error(t, err)
+	}
+	state, _ = b.State()
+	assert.Equal(t, open, state)
+}

@@ -151,7 +151,7 @@ func (d *dialogue) fail(now time.Time, t *turn, kind string) {
 }
 
 func (d *dialogue) apologise(now time.Time, t *turn, text string) {
-	if t.reply != nil {
+	if t.reply != nil && !t.reply.done {
 		t.reply.done = true
 		d.history.add(t.origin, assistant, t.reply.heard(), now)
 	}
@@ -177,27 +177,32 @@ func (d *dialogue) completed(now time.Time, t *turn) {
 
 // ---- the speech service
 
+// speech is a status of the speech service.
+type speech struct {
+	event, utt    string
+	reason        string // why it ended, if not by itself
+	ack, announce bool
+}
+
+// maxSound bounds how long speech is taken to go on when its end is not heard of.
+const maxSound = time.Minute
+
 // spoken handles a status of the speech service.
-func (d *dialogue) spoken(now time.Time, event, utt string, wakeAck, announce bool) {
+func (d *dialogue) spoken(now time.Time, s speech) {
 	t := d.turn
-	ours := t != nil && t.utt == utt && utt != ""
-	switch event {
+	if t == nil { // a service may speak an answer in several parts, each with its begin and its end
+		t = d.spoke
+	}
+	ours := t != nil && t.utt == s.utt && s.utt != ""
+	switch s.event {
 	case "speaking_start":
+		d.sounding = now.Add(maxSound)
 		if ours && d.state != Interrupted {
 			d.extend(now, t)
 		}
 	case "speaking_end":
-		switch {
-		case wakeAck:
-			if d.state == Listening && d.reason == "wake" { // the time to speak begins when we are silent
-				d.to(now, Listening, "wake", d.o.WakeWindow)
-			}
-		case announce:
-		case ours:
-			d.silent(now, t)
-		case d.state == Idle && utt != "":
-			d.followUp(now, "follow_up") // somebody else let the robot speak: people answer to that too
-		}
+		d.sounding = time.Time{}
+		d.ended(now, s, ours)
 	case "stopped":
 		if ours && d.state == Speaking {
 			d.breakOff(now, "speech_stopped")
@@ -213,6 +218,22 @@ func (d *dialogue) spoken(now time.Time, event, utt string, wakeAck, announce bo
 			d.to(now, Speaking, "speech_resumed", d.o.SpeechLimit)
 			d.turn = t
 		}
+	}
+}
+
+// ended handles the end of an utterance.
+func (d *dialogue) ended(now time.Time, s speech, ours bool) {
+	switch {
+	case s.ack:
+		if d.state == Listening && d.reason == "wake" { // the time to speak begins when we are silent
+			d.to(now, Listening, "wake", d.o.WakeWindow)
+		}
+	case s.announce:
+	case ours && d.turn != nil:
+		d.silent(now, d.turn)
+	case s.reason != "": // it was stopped: nobody is asked anything
+	case ours, d.state == Idle && s.utt != "":
+		d.followUp(now, "follow_up") // somebody else let the robot speak: people answer to that too
 	}
 }
 

@@ -45,8 +45,6 @@ type dialogue struct {
 	stops    table
 	cancels  table
 	commands table
-	// understand finds motions by meaning; nil while there is nothing for that.
-	understand func(text string) string
 
 	state    State
 	reason   string
@@ -55,6 +53,7 @@ type dialogue struct {
 	live     bool
 
 	turn      *turn            // the one that the state is about; nil if there is none
+	spoke     *turn            // the last one whose answer seemed to be over, while nothing else happened
 	asked     map[string]*turn // by the id of the request; all whose answer is not complete
 	history   *histories
 	confirm   string // what a yes would do
@@ -62,6 +61,7 @@ type dialogue struct {
 	voiced    map[string]bool // services that are up, by short name
 	announced bool
 	moving    time.Time // motion is under way until then, as far as we know
+	sounding  time.Time // and speech, whoever asked for it
 	ack       int       // which acknowledgement is next
 	serial    int
 
@@ -111,6 +111,9 @@ func (d *dialogue) rest(now time.Time, reason string) {
 
 // followUp listens for an answer to what the robot said.
 func (d *dialogue) followUp(now time.Time, reason string) {
+	if d.turn != nil {
+		d.spoke = d.turn
+	}
 	if d.live {
 		d.rest(now, reason)
 		return
@@ -176,6 +179,7 @@ func (d *dialogue) wake(now time.Time, kind, id string, t *turn) {
 			d.breakOff(now, "wake")
 		}
 		d.to(now, Listening, "wake", d.o.WakeWindow)
+		d.since, d.spoke = now, nil
 		d.acknowledge(id, t)
 	case "interrupt":
 		d.interrupt(now, id, t)
@@ -214,29 +218,51 @@ func (d *dialogue) acknowledge(id string, t *turn) {
 
 func (d *dialogue) phrase(text, id string, t *turn) {
 	if text != "" {
+		if id == "" { // by which it can be stopped
+			d.serial++
+			id = "phrase-" + strconv.Itoa(d.serial)
+		}
 		d.do(saySpeech{turn: t, utt: id, text: text, style: neutral})
 	}
 }
 
-// interrupt is a wake word over the robot's own speech: silence, motion and generation end at
-// once; what was about to be said waits for what the person wants.
+// interrupt is a wake word over the robot's own speech: sound, motion and generation end at once;
+// what was about to be said waits for what the person wants. Answers to others go on being made.
 func (d *dialogue) interrupt(now time.Time, id string, t *turn) {
-	if d.state != Speaking && d.state != Thinking {
+	if d.inMotion(now) {
+		d.do(halt{"wake_interrupt"})
+		d.moving = time.Time{}
+	}
+	was := d.turn
+	switch {
+	case d.state == Interrupted: // again: it is about the same speech
+	case d.state == Speaking || d.state == Thinking:
+		d.do(controlSpeech{"pause", was.uttOr(id), "wake_interrupt"})
+		if was != nil {
+			d.giveUp(now, was)
+		}
+	default:
 		d.to(now, Listening, "interrupt", d.o.WakeWindow)
+		d.since = now
 		d.phrase(d.o.InterruptText, id, t)
 		return
 	}
-	d.do(controlSpeech{"pause", d.turn.uttOr(id), "wake_interrupt"})
-	for reqID := range d.asked {
-		d.do(cancelModel{reqID})
-	}
-	if d.inMotion(now) {
-		d.do(halt{"wake_interrupt"})
-	}
-	was := d.turn
 	d.to(now, Interrupted, "wake_interrupt", d.o.InterruptWindow)
 	d.turn = was
 	d.phrase(d.o.InterruptText, id, t)
+}
+
+// giveUp ends the generation of a turn's answer.
+func (d *dialogue) giveUp(now time.Time, t *turn) {
+	if d.asked[t.utt] != t {
+		return
+	}
+	delete(d.asked, t.utt)
+	d.do(cancelModel{t.utt})
+	if t.reply != nil && !t.reply.done {
+		t.reply.done = true
+		d.history.add(t.origin, assistant, t.reply.heard(), now)
+	}
 }
 
 func (t *turn) uttOr(id string) string {
@@ -249,12 +275,11 @@ func (t *turn) uttOr(id string) string {
 // resumed goes on with the speech that was paused.
 func (d *dialogue) resumed(now time.Time, reason string) {
 	t := d.turn
+	d.do(controlSpeech{"resume", t.uttOr(""), "wake_resume"})
 	if t == nil || !t.said || t.quiet {
-		d.breakOff(now, reason)
 		d.followUp(now, reason)
 		return
 	}
-	d.do(controlSpeech{"resume", t.utt, "wake_resume"})
 	d.to(now, Speaking, reason, d.o.SpeechLimit)
 	d.turn = t
 }
@@ -264,6 +289,7 @@ func (d *dialogue) resumed(now time.Time, reason string) {
 // utterance is a transcript or typed text.
 type utterance struct {
 	text, lang string
+	means      string // motion that it means, if it is none by its words
 	utt        string
 	heard      *float64
 	origin     string
@@ -298,7 +324,7 @@ func (d *dialogue) say(now time.Time, u utterance) {
 		return
 	}
 	open := d.open() || u.typed || (woken && d.o.InlineWake)
-	busy := d.state == Thinking || d.state == Speaking || len(d.asked) > 0 || d.inMotion(now)
+	busy := d.state == Thinking || d.state == Speaking || len(d.asked) > 0 || d.inMotion(now) || now.Before(d.sounding)
 	if stop, _ := d.stops.match(all); stop != "" && (open || busy) {
 		d.stop(now, "stop_word", true)
 		return
@@ -320,7 +346,7 @@ func (d *dialogue) say(now time.Time, u utterance) {
 		d.to(now, Thinking, "utterance", d.o.ThinkLimit)
 		d.turn = t
 	}
-	d.handle(now, t, rest, all)
+	d.handle(now, t, rest, all, u.means)
 }
 
 // open reports whether the next utterance is for the robot.
@@ -362,15 +388,10 @@ func (d *dialogue) abandon(now time.Time, t *turn) {
 	}
 	t.over = true
 	t.broken.Store(true)
-	if d.asked[t.utt] == t {
-		delete(d.asked, t.utt)
-		d.do(cancelModel{t.utt})
-	}
-	if t.said && !t.quiet {
+	d.giveUp(now, t)
+	paused := d.state == Interrupted && d.turn == t // a pause that nobody ends would keep what comes next
+	if (t.said && !t.quiet) || (paused && !t.quiet) {
 		d.do(controlSpeech{"stop", t.utt, "cancelled"})
-	}
-	if t.reply != nil && !t.reply.done {
-		d.history.add(t.origin, assistant, t.reply.heard(), now)
 	}
 }
 
@@ -380,6 +401,7 @@ func (d *dialogue) breakOff(now time.Time, _ string) {
 		d.abandon(now, d.turn)
 		d.turn = nil
 	}
+	d.spoke = nil
 }
 
 // stop ends everything at once: speech, generation, motion. Its effects are urgent and overtake
@@ -395,10 +417,10 @@ func (d *dialogue) stop(now time.Time, reason string, motion bool) {
 	}
 	if d.turn != nil {
 		d.turn.quiet = true
-		d.breakOff(now, reason)
 	}
+	d.breakOff(now, reason)
 	d.confirm = ""
-	d.moving = time.Time{}
+	d.moving, d.sounding, d.spoke = time.Time{}, time.Time{}, nil
 	d.rest(now, reason)
 }
 

@@ -102,7 +102,7 @@ func (s *stage) delta(id, text string, seq int, done bool) *stage {
 }
 
 func (s *stage) spoken(event, utt string) *stage {
-	s.d.spoken(s.now, event, utt, strings.HasPrefix(utt, "wake-ack"), false)
+	s.d.spoken(s.now, speech{event: event, utt: utt, ack: strings.HasPrefix(utt, "wake-ack")})
 	return s
 }
 
@@ -292,12 +292,49 @@ func TestInterrupt(t *testing.T) {
 	s = begin()
 	s.after(5*time.Second).expect(Speaking, "resume u-tell me a story") // the wake service died
 	s = begin()
-	s.heard("what time is it").expect(Speaking, "cancel u-tell me a story", "stop u-tell me a story", "say It is 3:04 PM.")
+	s.heard("what time is it").expect(Speaking, "stop u-tell me a story", "say It is 3:04 PM.")
 	s = begin()
 	s.d.wake(s.now, "cancelled", "", nil)
-	s.expect(Idle, "cancel u-tell me a story", "stop u-tell me a story")
+	s.expect(Idle, "stop u-tell me a story")
 	s = begin()
-	s.heard("never mind").expect(Idle, "cancel u-tell me a story", "stop u-tell me a story")
+	s.heard("never mind").expect(Idle, "stop u-tell me a story")
+	s = begin() // the end of the generation is no end of the pause
+	s.delta("u-tell me a story", "", 1, true)
+	s.d.response(s.now, "u-tell me a story", "", "cancelled")
+	s.expect(Interrupted)
+	s.d.wake(s.now, "interrupt", "", nil) // nor is another wake word
+	s.expect(Interrupted)
+	s.d.wake(s.now, "resume", "", nil)
+	s.expect(Speaking, "resume u-tell me a story")
+	s.spoken("speaking_end", "u-tell me a story").expect(Listening)
+	assert.Equal(t, "Once upon a time.", s.d.history.of("mic")[1].text)
+}
+
+// TestInterruptBetweenSentences covers a pause while nothing is spoken: nobody ends it but we.
+func TestInterruptBetweenSentences(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.typed("page", "tell me a story").expect(Thinking, "ask tell me a story (0)")
+	s.d.motion(s.now, "command_started", "")
+	s.d.wake(s.now, "interrupt", "", nil)
+	s.expect(Interrupted, "halt", "pause t-page", "cancel t-page")
+	s.after(5*time.Second).expect(Listening, "resume t-page")
+	s.typed("page", "another story").expect(Thinking, "ask another story (1)")
+	s.d.wake(s.now, "interrupt", "", nil)
+	s.expect(Interrupted, "pause t-page", "cancel t-page")
+	s.heard("what time is it").expect(Speaking, "stop t-page", "say It is 3:04 PM.")
+}
+
+// TestInterruptLeavesOthersAlone: an answer to somebody else is still made.
+func TestInterruptLeavesOthersAlone(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.heard("hey tars tell me a story").expect(Thinking, "ask tell me a story (0)")
+	s.typed("page", "when is dinner").expect(Thinking, "ask when is dinner (0)")
+	s.d.wake(s.now, "interrupt", "", nil)
+	s.expect(Interrupted, "pause u-hey tars tell me a story", "cancel u-hey tars tell me a story")
+	s.d.response(s.now, "t-page", "Soon.", "")
+	s.expect(Interrupted, "say Soon.")
 }
 
 func TestLiveMode(t *testing.T) {
@@ -380,7 +417,7 @@ func TestAnnouncement(t *testing.T) {
 	s.expect(Idle, "say System online.")
 	s.d.health(s.now, "stt", false)
 	s.d.health(s.now, "stt", true)
-	s.d.spoken(s.now, "speaking_end", "boot", false, true)
+	s.d.spoken(s.now, speech{event: "speaking_end", utt: "boot", announce: true})
 	s.expect(Idle) // once, and it opens no window
 }
 
@@ -393,6 +430,56 @@ func TestSpeechServiceStatus(t *testing.T) {
 	s.spoken("stopped", "t-page").expect(Idle, "stop t-page")
 	s.spoken("speaking_end", "from-a-tool").expect(Listening)
 	s.after(20 * time.Second).expect(Idle)
+}
+
+// TestStoppedSpeech: the end of speech that was stopped asks nobody anything.
+func TestStoppedSpeech(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.typed("page", "say one two three").expect(Speaking, "say one two three")
+	s.spoken("speaking_start", "t-page").heard("stop").expect(Idle, "stop", "halt")
+	s.spoken("stopped", "t-page")
+	s.d.spoken(s.now, speech{event: "speaking_end", utt: "t-page", reason: "stop_word"})
+	s.expect(Idle)
+}
+
+// TestStopOfOthersSpeech: whoever let the robot speak, "stop" is heard meanwhile.
+func TestStopOfOthersSpeech(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.spoken("speaking_start", "from-a-tool").heard("stop").expect(Idle, "stop", "halt")
+	s.heard("stop").expect(Idle)
+	s.spoken("speaking_start", "from-a-tool").spoken("speaking_end", "from-a-tool").after(time.Minute)
+	s.heard("stop").expect(Idle)
+}
+
+// TestAnswerInParts: the replaced speech service begins and ends several times in one answer.
+func TestAnswerInParts(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.typed("page", "say one two three").expect(Speaking, "say one two three")
+	s.spoken("speaking_start", "t-page").spoken("speaking_end", "t-page").expect(Listening)
+	s.spoken("speaking_start", "t-page").expect(Speaking)
+	s.heard("stop").expect(Idle, "stop", "halt")
+	s.typed("page", "say four").expect(Speaking, "say four")
+	s.spoken("speaking_start", "t-page").spoken("speaking_end", "t-page").after(20 * time.Second).expect(Idle)
+	s.spoken("speaking_start", "t-page").expect(Speaking)
+	s.spoken("speaking_end", "t-page").expect(Listening)
+	s.wake().spoken("speaking_start", "t-page").expect(Listening, "say Hmm?") // now somebody speaks
+}
+
+// TestForgetForgetsTheConversationToo: the model is not told again what was to be forgotten.
+func TestForgetForgetsTheConversationToo(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.typed("page", "hello")
+	s.typed("page", "remember that my code is one two")
+	s.typed("page", "forget that")
+	var all []string
+	for _, l := range s.d.history.of("page") {
+		all = append(all, l.text)
+	}
+	assert.Equal(t, []string{"hello", "Hello! How can I help?", "forget that", "Forgotten."}, all)
 }
 
 func TestMotionThatFails(t *testing.T) {
@@ -444,9 +531,9 @@ func FuzzDialogue(f *testing.F) {
 				seq := i % 4
 				d.delta(now, utt, &seq, "Well. Now ", b%5 == 0)
 			case 6:
-				d.response(now, utt, "Well. Now what.", []string{"", "broken"}[i%2])
+				d.response(now, utt, "Well. Now what.", []string{"", "broken", "cancelled"}[i%3])
 			case 7, 8:
-				d.spoken(now, events[i%len(events)], utt, false, false)
+				d.spoken(now, speech{event: events[i%len(events)], utt: utt, reason: []string{"", "x"}[i%2]})
 			case 9:
 				d.health(now, []string{"tts", "stt", "llm", "movement"}[i%4], b%2 == 0)
 			case 10:

@@ -3,7 +3,7 @@
 //
 // The dialogue is one state machine without clock or bus. The service feeds it events and
 // carries out what it wants done. One goroutine owns the machine and never waits for the network:
-// a stop is not queued behind anything. What is to be published goes two ways, each in order: the
-// urgent one (stop, pause, cancel) and the other, out of which a stop removes what it makes
-// pointless.
+// a stop is not queued behind anything. What is to be published goes by several lanes, each in order:
+// one for each kind that is urgent (speech control, emergency stop, cancel), and one for the rest, out
+// of which a stop removes what it makes pointless. What was on its way just then is undone.
 package router

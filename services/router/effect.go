@@ -1,8 +1,8 @@
 package router
 
 // An effect is one thing that the dialogue wants done. The machine only says what; the service
-// publishes it, the urgent ones by a way of their own.
-type effect interface{ urgent() bool }
+// publishes it, each kind in its lane.
+type effect any
 
 type (
 	// saySpeech hands text to the speech service.
@@ -51,27 +51,38 @@ type (
 	resetTraits struct{ turn *turn }
 )
 
-func (saySpeech) urgent() bool     { return false }
-func (controlSpeech) urgent() bool { return true }
-func (askModel) urgent() bool      { return false }
-func (cancelModel) urgent() bool   { return true }
-func (move) urgent() bool          { return false }
-func (halt) urgent() bool          { return true }
-func (release) urgent() bool       { return false }
-func (remember) urgent() bool      { return false }
-func (forget) urgent() bool        { return false }
-func (setTrait) urgent() bool      { return false }
-func (resetTraits) urgent() bool   { return false }
+// doomed reports whether a stop takes an effect with it that is not carried out yet. What changes the
+// memory or the persona stays: it was said, and understood.
+func doomed(e effect) bool {
+	switch e.(type) {
+	case saySpeech, askModel, move, release:
+		return true
+	}
+	return false
+}
 
-// pointless reports whether an effect must not be carried out any more, since its turn was broken
-// off. What changes the memory or the persona stays: it was said, and understood.
-func pointless(e effect) bool {
+// broken reports whether the turn of an effect was broken off, so that it must not be carried out.
+func broken(e effect) bool {
 	switch e.(type) {
 	case saySpeech, askModel, move:
 		t := turnOf(e)
 		return t != nil && t.broken.Load()
 	}
 	return false
+}
+
+// undo is what makes an effect undone that was on its way when it was broken off or stopped: it may
+// have overtaken the stop, or been overtaken.
+func undo(e effect) effect {
+	switch e := e.(type) {
+	case saySpeech:
+		return controlSpeech{"stop", e.utt, "cancelled"}
+	case askModel:
+		return cancelModel{e.turn.utt}
+	case move, release:
+		return halt{"cancelled"}
+	}
+	return nil
 }
 
 // turnOf is the turn that an effect belongs to, or nil.

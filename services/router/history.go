@@ -69,6 +69,22 @@ func (h *histories) add(origin, role, text string, at time.Time) {
 	}
 }
 
+// forget takes away the last thing that an origin said, and what was answered.
+func (h *histories) forget(origin string) {
+	e := h.lines[origin]
+	if e == nil {
+		return
+	}
+	c := e.Value.(*conversation)
+	for n := len(c.lines); n > 0; n-- {
+		last := c.lines[n-1].role
+		c.lines = c.lines[:n-1]
+		if last == user {
+			return
+		}
+	}
+}
+
 func (h *histories) clear() {
 	clear(h.lines)
 	h.order.Init()

@@ -3,34 +3,101 @@ package router
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
-// maxWaiting bounds what waits to be published. A broker that takes nothing for so long has ended
-// the dialogue anyhow.
+// maxWaiting bounds what waits in a lane. A broker that takes nothing for so long has ended the
+// dialogue anyhow.
 const maxWaiting = 512
 
-// outbox carries out effects in order, on one goroutine, so that the machine never waits.
+// lanes are the ways by which effects are published: each kind that is urgent has its own, so that a
+// stop waits for nothing, not even for the acknowledgement of another one. Within a lane the order
+// is kept. A stop takes away what waits in the lane of speech, questions and motions.
+type lanes struct {
+	speech, motion, model outbox // pause, resume, stop; the emergency stop; cancels
+	rest, states          outbox
+	stops                 atomic.Uint64 // stops of everything so far
+}
+
+func newLanes(do func(context.Context, effect)) *lanes {
+	l := &lanes{}
+	for _, o := range l.all() {
+		o.wake = make(chan struct{}, 1)
+		o.do = func(ctx context.Context, e queued) { l.carryOut(ctx, e, do) }
+	}
+	return l
+}
+
+func (l *lanes) all() []*outbox { return []*outbox{&l.speech, &l.motion, &l.model, &l.rest, &l.states} }
+
+// put hands an effect to its lane.
+func (l *lanes) put(e effect) {
+	o := &l.rest
+	switch e := e.(type) {
+	case controlSpeech:
+		o = &l.speech
+		if e.action == "stop" && e.utt == "" {
+			l.stops.Add(1)
+		}
+	case halt:
+		o = &l.motion
+	case cancelModel:
+		o = &l.model
+	case stateChange:
+		o = &l.states
+	}
+	o.put(queued{e, l.stops.Load()})
+}
+
+// void reports whether an effect must not be carried out any more.
+func (l *lanes) void(q queued) bool {
+	return broken(q.effect) || (doomed(q.effect) && q.stops < l.stops.Load())
+}
+
+func (l *lanes) carryOut(ctx context.Context, q queued, do func(context.Context, effect)) {
+	if l.void(q) {
+		return
+	}
+	do(ctx, q.effect)
+	if l.void(q) {
+		if e := undo(q.effect); e != nil {
+			l.put(e)
+		}
+	}
+}
+
+// run works until ctx ends and all lanes have stopped.
+func (l *lanes) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, o := range l.all() {
+		wg.Go(func() { o.run(ctx) })
+	}
+	wg.Wait()
+}
+
+// queued is an effect and the count of stops when it was made.
+type queued struct {
+	effect
+	stops uint64
+}
+
+// outbox carries out effects in order, on one goroutine, so that the machine never waits. mu guards
+// what follows it.
 type outbox struct {
-	do func(context.Context, effect)
+	do   func(context.Context, queued)
+	wake chan struct{} // capacity 1
 
 	mu      sync.Mutex
-	waiting []effect
-	lost    int
-	wake    chan struct{} // capacity 1
+	waiting []queued
 }
 
-func newOutbox(do func(context.Context, effect)) *outbox {
-	return &outbox{do: do, wake: make(chan struct{}, 1)}
-}
-
-// put adds one effect; over the bound the oldest goes, and is counted.
-func (o *outbox) put(e effect) {
+// put adds one effect; over the bound the oldest goes.
+func (o *outbox) put(q queued) {
 	o.mu.Lock()
 	if len(o.waiting) >= maxWaiting {
 		o.waiting = o.waiting[1:]
-		o.lost++
 	}
-	o.waiting = append(o.waiting, e)
+	o.waiting = append(o.waiting, q)
 	o.mu.Unlock()
 	select {
 	case o.wake <- struct{}{}:
@@ -38,29 +105,16 @@ func (o *outbox) put(e effect) {
 	}
 }
 
-// sweep removes the effects of turns that were broken off.
-func (o *outbox) sweep() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	kept := o.waiting[:0]
-	for _, e := range o.waiting {
-		if !pointless(e) {
-			kept = append(kept, e)
-		}
-	}
-	clear(o.waiting[len(kept):])
-	o.waiting = kept
-}
-
-func (o *outbox) next() (effect, bool) {
+func (o *outbox) next() (queued, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.waiting) == 0 {
-		return nil, false
+		return queued{}, false
 	}
-	e := o.waiting[0]
+	q := o.waiting[0]
+	o.waiting[0] = queued{} // or it would be held as long as the array
 	o.waiting = o.waiting[1:]
-	return e, true
+	return q, true
 }
 
 // run works until ctx ends.
@@ -72,11 +126,11 @@ func (o *outbox) run(ctx context.Context) {
 		case <-o.wake:
 		}
 		for ctx.Err() == nil {
-			e, ok := o.next()
+			q, ok := o.next()
 			if !ok {
 				break
 			}
-			o.do(ctx, e)
+			o.do(ctx, q)
 		}
 	}
 }

@@ -23,9 +23,7 @@ const publishLimit = 10 * time.Second
 // stateChange is the effect of a new state; the service makes it, not the machine.
 type stateChange struct{ contract.Dialogue }
 
-func (stateChange) urgent() bool { return false }
-
-// publisher carries out effects. Two outboxes share it: it has no state.
+// publisher carries out effects. All lanes share it: it has no state.
 type publisher struct {
 	bus *client.Client
 	log zerolog.Logger
@@ -34,9 +32,6 @@ type publisher struct {
 
 // publish carries out one effect.
 func (p *publisher) publish(ctx context.Context, e effect) {
-	if pointless(e) {
-		return
-	}
 	if t := turnOf(e); t != nil {
 		ctx = client.WithTurn(ctx, client.Turn{ID: t.id, Origin: t.origin, TraceParent: t.trace})
 	}
@@ -95,9 +90,20 @@ func (p *publisher) change(ctx context.Context, e effect) error {
 		reset := contract.New[contract.ResetTraits]()
 		return publish(ctx, p.bus, contract.CharacterUpdate, contract.UpdateCharacter{Reset: &reset}, 0)
 	case stateChange:
-		return publish(ctx, p.bus, contract.DialogueState, e.Dialogue, 0)
+		return p.state(ctx, e.Dialogue)
 	}
 	return nil
+}
+
+// state publishes where the dialogue stands. The retained message ends with the state: should the
+// router be lost, nobody is told for ever that it listens.
+func (p *publisher) state(ctx context.Context, s contract.Dialogue) error {
+	var late time.Duration
+	if s.Deadline != nil {
+		left := time.Duration((*s.Deadline - unix(time.Now())) * float64(time.Second))
+		late = max(left, 0) + time.Second
+	}
+	return publish(ctx, p.bus, contract.DialogueState, s, late)
 }
 
 func (p *publisher) say(ctx context.Context, e saySpeech) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -50,9 +51,11 @@ type run struct {
 	o      *Options
 	d      *dialogue
 	events chan func(now time.Time)
-	urgent *outbox
-	normal *outbox
+	lanes  *lanes
 	last   contract.Dialogue
+	// understand finds motions by meaning; nil while there is nothing for that. Handlers call it, not the
+	// machine, which takes microseconds for an event while this takes milliseconds.
+	understand atomic.Pointer[func(string) string]
 }
 
 // Run implements services.Service.
@@ -60,7 +63,7 @@ func (r *Router) Run(ctx context.Context, rt services.Runtime) error {
 	o := r.o
 	u := &run{bus: rt.Bus, log: rt.Log, o: &o, d: newDialogue(&o, time.Now()), events: make(chan func(time.Time), maxEvents)}
 	p := &publisher{bus: rt.Bus, log: rt.Log, o: &o}
-	u.urgent, u.normal = newOutbox(p.publish), newOutbox(p.publish)
+	u.lanes = newLanes(p.publish)
 	if err := u.subscribe(ctx); err != nil {
 		return err
 	}
@@ -68,13 +71,27 @@ func (r *Router) Run(ctx context.Context, rt services.Runtime) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	wg.Go(func() { u.urgent.run(out) })
-	wg.Go(func() { u.normal.run(out) })
+	wg.Go(func() { u.lanes.run(out) })
 	wg.Go(rt.Ready)
 	if o.Meaning != nil {
 		wg.Go(func() { u.learn(out) })
 	}
-	return u.loop(ctx)
+	u.loop(ctx)
+	u.leave(ctx, p)
+	return nil
+}
+
+// leaveWithin bounds what is published at the end.
+const leaveWithin = 300 * time.Millisecond
+
+// leave ends what nobody will hear any more, and the state, which would be retained otherwise.
+func (u *run) leave(ctx context.Context, p *publisher) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	defer cancel()
+	for id := range u.d.asked {
+		p.publish(ctx, cancelModel{id})
+	}
+	p.publish(ctx, stateChange{contract.Dialogue{State: string(Idle), Reason: "stopped", Since: unix(time.Now())}})
 }
 
 // learn makes what understands motions by meaning, and gives it to the machine.
@@ -87,11 +104,25 @@ func (u *run) learn(ctx context.Context) {
 		u.log.Warn().Err(err).Msg("motions are understood by their phrases only")
 		return
 	}
-	_ = u.on(ctx, func(time.Time) { u.d.understand = find })
+	u.understand.Store(&find)
+}
+
+// means is the motion that a text means, if it is none by its words.
+func (u *run) means(text string) string {
+	find := u.understand.Load()
+	if find == nil {
+		return ""
+	}
+	rest, _ := stripWake(strings.TrimSpace(text), u.o.WakePhrases)
+	ws := words(rest)
+	if len(ws) == 0 || u.d.motions(ws) != nil { // of the machine this reads what never changes
+		return ""
+	}
+	return (*find)(strings.Join(ws, " "))
 }
 
 // loop is the machine's goroutine.
-func (u *run) loop(ctx context.Context) error {
+func (u *run) loop(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -103,7 +134,7 @@ func (u *run) loop(ctx context.Context) error {
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case f := <-u.events:
 			f(time.Now())
 		case <-timer.C:
@@ -112,29 +143,16 @@ func (u *run) loop(ctx context.Context) error {
 	}
 }
 
-// carryOut hands what the machine wants done to the outboxes, and says the new state.
+// carryOut hands what the machine wants done to the lanes, and says the new state.
 func (u *run) carryOut() {
-	swept := false
 	for _, e := range u.d.out {
-		if !e.urgent() {
-			continue
-		}
-		if !swept {
-			u.normal.sweep()
-			swept = true
-		}
-		u.urgent.put(e)
-	}
-	for _, e := range u.d.out {
-		if !e.urgent() && !pointless(e) {
-			u.normal.put(e)
-		}
+		u.lanes.put(e)
 	}
 	clear(u.d.out)
 	u.d.out = u.d.out[:0]
 	if s := u.state(); differ(s, u.last) {
 		u.last = s
-		u.normal.put(stateChange{s})
+		u.lanes.put(stateChange{s})
 	}
 }
 
@@ -151,14 +169,14 @@ func (u *run) state() contract.Dialogue {
 	return s
 }
 
-// differ reports whether a change is worth a message. A deadline that moves by less than a second
-// is not: partial transcripts and statuses move it all the time.
+// differ reports whether a change is worth a message. A deadline that moves by less than a fifth of
+// a second is not: partial transcripts and statuses move it all the time.
 func differ(s, last contract.Dialogue) bool {
 	if s.State != last.State || s.Reason != last.Reason || s.Live != last.Live || contract.Value(s.Turn) != contract.Value(last.Turn) {
 		return true
 	}
 	moved := contract.Value(s.Deadline) - contract.Value(last.Deadline)
-	return moved >= 1 || moved <= -1
+	return moved >= 0.2 || moved <= -0.2
 }
 
 func unix(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
@@ -184,20 +202,20 @@ func (u *run) subscribe(context.Context) error {
 			if who.Origin == "" {
 				who.Origin = room
 			}
-			ts := t.TS
+			ts, means := t.TS, u.means(t.Text)
 			return u.on(ctx, func(now time.Time) {
 				d.say(now, utterance{
-					text: t.Text, lang: t.Lang, utt: contract.Value(t.UttID), heard: &ts,
+					text: t.Text, means: means, lang: t.Lang, utt: contract.Value(t.UttID), heard: &ts,
 					origin: who.Origin, turn: first(who.ID, m.ID), trace: who.TraceParent,
 				})
 			})
 		}),
 		listen(u, contract.DialogueText, func(ctx context.Context, m client.Message[contract.TypedText]) error {
 			t := m.Data
-			who := client.TurnOf(ctx)
+			who, means := client.TurnOf(ctx), u.means(t.Text)
 			return u.on(ctx, func(now time.Time) {
 				d.say(now, utterance{
-					text: t.Text, lang: contract.Value(t.Lang), origin: first(contract.Value(t.Origin), who.Origin, m.Source, "text"),
+					text: t.Text, means: means, lang: contract.Value(t.Lang), origin: first(contract.Value(t.Origin), who.Origin, m.Source, "text"),
 					turn: first(who.ID, m.ID, t.MessageID), trace: who.TraceParent, typed: true,
 				})
 			})
@@ -246,7 +264,10 @@ func (u *run) listenBody() error {
 		listen(u, contract.TTSStatus, func(ctx context.Context, m client.Message[contract.SpeechStatus]) error {
 			s := m.Data
 			return u.on(ctx, func(now time.Time) {
-				d.spoken(now, s.Event, contract.Value(s.UttID), contract.Value(s.WakeAck), contract.Value(s.SystemAnnounce))
+				d.spoken(now, speech{
+					event: s.Event, utt: contract.Value(s.UttID), reason: contract.Value(s.Reason),
+					ack: contract.Value(s.WakeAck), announce: contract.Value(s.SystemAnnounce),
+				})
 			})
 		}),
 		listen(u, contract.MovementStatus, func(ctx context.Context, m client.Message[contract.MovementUpdate]) error {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// handle finds out what a turn wants. rest is its text without the wake phrase, all its words.
-func (d *dialogue) handle(now time.Time, t *turn, rest string, all []string) {
+// handle finds out what a turn wants. rest is its text without the wake phrase, all its words, means the
+// motion that it may mean.
+func (d *dialogue) handle(now time.Time, t *turn, rest string, all []string, means string) {
 	ws := core(all)
 	if d.confirmed(now, t, ws) {
 		return
@@ -20,7 +21,7 @@ func (d *dialogue) handle(now time.Time, t *turn, rest string, all []string) {
 		}
 	}
 	switch {
-	case d.commanded(now, t, all):
+	case d.commanded(now, t, all, means):
 	case d.greeting(ws):
 		d.answer(now, t, d.o.Greeting, "friendly")
 	default:
@@ -77,6 +78,7 @@ func (d *dialogue) memoryRule(now time.Time, t *turn, rest string, ws []string) 
 	switch strings.Join(ws, " ") {
 	case "forget that", "forget what i said", "forget what i just said", "forget it all again":
 		d.do(forget{turn: t})
+		d.history.forget(t.origin)
 		d.answer(now, t, "Forgotten.", neutral)
 	case "forget everything", "forget everything you know", "erase your memory", "delete your memory":
 		d.confirm = "forget_everything"
@@ -236,17 +238,15 @@ func (d *dialogue) greeting(ws []string) bool {
 
 // commanded moves the robot if the whole utterance is a motion, or several joined by "and" or
 // "then".
-func (d *dialogue) commanded(now time.Time, t *turn, all []string) bool {
+func (d *dialogue) commanded(now time.Time, t *turn, all []string, means string) bool {
 	parts := d.motions(all)
 	if len(parts) == 1 && parts[0].name == resumeMotion {
 		d.do(release{t})
 		d.answer(now, t, "I can move again.", neutral)
 		return true
 	}
-	if parts == nil && d.understand != nil {
-		if name := d.understand(strings.Join(all, " ")); name != "" {
-			parts = []motionPart{{name: name}}
-		}
+	if parts == nil && means != "" {
+		parts = []motionPart{{name: means}}
 	}
 	if parts == nil {
 		return false
