@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "storage", "web",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/movement", "services/movement/plan", "services/router", "storage", "web",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -113,6 +113,7 @@ var owners = map[string][]string{
 	"github.com/kljensen/snowball":               {"services/memory/index"},
 	"golang.org/x/term":                          {"cmd/tarsd", "internal/mqttcli"},
 	"github.com/mochi-mqtt/server/v2/hooks/stor": {}, // its storage loses messages
+	"periph.io/":                                 {"services/movement"},
 }
 
 // plain are the packages that import the standard library only.

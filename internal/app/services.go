@@ -51,6 +51,7 @@ func catalog() []service {
 		{"llm", false, makeLLM},
 		{"router", false, makeRouter},
 		{"camera", false, makeCamera},
+		{"movement", false, makeMovement},
 	}
 }
 

@@ -31,10 +31,11 @@ type Config struct {
 
 	// One field per service of this version; its type has a check method, in a file of its own.
 	// The order is that of tarsd check.
-	Memory Memory `yaml:"memory"`
-	LLM    LLM    `yaml:"llm"`
-	Router Router `yaml:"router"`
-	Camera Camera `yaml:"camera"`
+	Memory   Memory   `yaml:"memory"`
+	LLM      LLM      `yaml:"llm"`
+	Router   Router   `yaml:"router"`
+	Camera   Camera   `yaml:"camera"`
+	Movement Movement `yaml:"movement"`
 }
 
 // Log says what is written to stderr and how.
@@ -151,15 +152,16 @@ func Default() Config {
 			BufferTotalBytes:      256 * MiB,
 			WriteTimeout:          Duration(10 * time.Second),
 		},
-		Memory:  defaultMemory(),
-		LLM:     defaultLLM(),
-		Router:  defaultRouter(),
-		Camera:  defaultCamera(),
-		Access:  Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
-		Dedup:   defaultDedup(),
-		Devices: Devices{ESP32: true, Legacy: true},
-		Health:  defaultHealth(),
-		Trace:   Trace{Queue: 2048},
+		Memory:   defaultMemory(),
+		LLM:      defaultLLM(),
+		Router:   defaultRouter(),
+		Camera:   defaultCamera(),
+		Movement: defaultMovement(),
+		Access:   Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
+		Dedup:    defaultDedup(),
+		Devices:  Devices{ESP32: true, Legacy: true},
+		Health:   defaultHealth(),
+		Trace:    Trace{Queue: 2048},
 	}
 }
 

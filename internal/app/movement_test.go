@@ -1,0 +1,56 @@
+package app
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tarsd/tarsd/internal/config"
+	"github.com/tarsd/tarsd/services/contract"
+	"github.com/tarsd/tarsd/services/movement/plan"
+)
+
+// TestMovementOptions: the calibration of the configuration reaches the service, and its words are
+// those of the service and of the contract.
+func TestMovementOptions(t *testing.T) {
+	t.Parallel()
+	for _, backend := range []config.MoveBackend{config.MoveSim, config.MovePCA9685, config.MoveESP32, config.MoveNone} {
+		c := config.Default()
+		c.Movement.Backend = backend
+		_, err := makeMovement(parts{cfg: c})
+		require.NoError(t, err, backend)
+	}
+	c := config.Default()
+	c.Movement.Calibration = map[string]config.Servo{"height": {Channel: 1, Min: 200, Max: 400, Neutral: 300, Low: 350, High: 220}}
+	_, err := makeMovement(parts{cfg: c})
+	require.ErrorContains(t, err, "left_leg.channel: 1 is that of height")
+
+	for i, name := range contract.JointNames() {
+		assert.Equal(t, name, plan.Joint(i).String())
+		one := config.Default()
+		one.DataDir = "x"
+		s := plan.DefaultCalibration()[i]
+		one.Movement.Calibration = map[string]config.Servo{name: config.Servo(s)}
+		assert.NoError(t, one.Validate(), name)
+	}
+}
+
+// TestMovesHavePlans: every command and action of the contract is in the tables of the planner.
+func TestMovesHavePlans(t *testing.T) {
+	t.Parallel()
+	params := map[string]map[string]any{
+		"move_legs":  {"height_percent": 1.0, "left_percent": 1.0, "right_percent": 1.0},
+		"move_arm":   {"port_main": 1.0},
+		"test_joint": {"joint": "height"},
+	}
+	for _, m := range contract.Moves() {
+		if m.Name == plan.StopCommand {
+			continue
+		}
+		_, err := plan.Command(m.Name, params[m.Name])
+		assert.NoError(t, err)
+		_, err = plan.Action(m.Name, nil)
+		assert.Equal(t, m.Action, err == nil, m.Name)
+	}
+}
