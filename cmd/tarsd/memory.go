@@ -63,7 +63,7 @@ func (c memoryImportCmd) Run(ctx context.Context, std stdio) error {
 	if err != nil {
 		return err
 	}
-	var in io.Reader = std.In
+	in := std.In
 	if c.File != "-" {
 		f, err := os.Open(c.File)
 		if err != nil {
