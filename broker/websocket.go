@@ -215,6 +215,13 @@ func (h *WebSocket) info(r *http.Request) (Info, bool) {
 	return info, forwarded(r, &info)
 }
 
+// Remote is the address of the client that sent a request: the peer's, or the one that a reverse
+// proxy on this machine forwards for. False if a proxy says so in a way we do not understand.
+func Remote(r *http.Request) (net.Addr, bool) {
+	info, ok := (&WebSocket{}).info(r)
+	return info.Remote, ok
+}
+
 func listenerName(local net.Addr, state *tls.ConnectionState) string {
 	name := "ws://"
 	if state != nil {

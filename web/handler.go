@@ -67,6 +67,7 @@ type Storage struct {
 type Options struct {
 	WebSocket http.Handler // /mqtt
 	Metrics   http.Handler // /metrics
+	Camera    *Camera      // /camera/stream and /camera/snapshot
 	Health    func() Health
 	Ready     func() bool
 	// RemoteMetrics opens /metrics and the details of /healthz to peers that are not local.
@@ -111,6 +112,9 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("GET /readyz", h.readyz)
 	if o.Metrics != nil {
 		mux.Handle("GET /metrics", h.localOnly(o.Metrics))
+	}
+	if o.Camera != nil {
+		o.Camera.routes(mux)
 	}
 	if o.WebSocket != nil {
 		mux.Handle("/mqtt", o.WebSocket)

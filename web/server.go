@@ -61,6 +61,7 @@ func Listen(address string, h http.Handler, o ServerOptions) (*Server, error) {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    headerBytes,
 		ConnState:         s.count,
+		ConnContext:       withConn,
 		ErrorLog:          stdlog.New(logWriter{o.Log}, "", 0),
 	}
 	return s, nil

@@ -27,12 +27,9 @@ import (
 
 // connector says how services reach their broker: through memory, or at broker.url.
 func (a *App) connector() (func(string, zerolog.Logger) (*client.Client, error), error) {
-	o := client.Options{Dial: a.Dial}
-	if a.cfg.Broker.Remote() {
-		var err error
-		if o, err = remoteOptions(a.cfg.Broker); err != nil {
-			return nil, err
-		}
+	o, err := a.clientOptions()
+	if err != nil {
+		return nil, err
 	}
 	if a.tracer != nil {
 		o.Trace = a.tracer
@@ -42,6 +39,14 @@ func (a *App) connector() (func(string, zerolog.Logger) (*client.Client, error),
 		o.ID, o.Name, o.Log = "tars-"+name, name, log
 		return client.Connect(context.Background(), o)
 	}, nil
+}
+
+// clientOptions are those of every client of this process.
+func (a *App) clientOptions() (client.Options, error) {
+	if a.cfg.Broker.Remote() {
+		return remoteOptions(a.cfg.Broker)
+	}
+	return client.Options{Dial: a.Dial}, nil
 }
 
 // remoteOptions reads the files that broker names: password, authorities, certificate.
@@ -128,7 +133,12 @@ func (a *App) bindServiceWeb(context.Context) error {
 		return nil
 	}
 	log := a.log.With().Str("part", "web").Logger()
+	cam, err := a.webCamera(a.mayLookHere)
+	if err != nil {
+		return err
+	}
 	h, err := web.New(web.Options{
+		Camera:  cam,
 		Metrics: observe.NewMetrics(observe.MetricsOptions{Version: a.o.Version, Services: a.serviceFigures, Spans: a.spans(), Log: log}),
 		Health: func() web.Health {
 			h := web.Health{Status: web.OK, Since: a.started, Version: a.o.Version, Uptime: int64(time.Since(a.started).Seconds())}
@@ -149,7 +159,11 @@ func (a *App) bindServiceWeb(context.Context) error {
 		tcp, ok := remote.(*net.TCPAddr)
 		return a.cfg.Access.Anonymous == config.AnonymousAll || ok && tcp.IP.IsLoopback()
 	}
-	return a.listenWeb(h, web.ServerOptions{Allow: allow, Log: log})
+	if err := a.listenWeb(h, web.ServerOptions{Allow: allow, Log: log}); err != nil {
+		return err
+	}
+	a.stopCamera(cam)
+	return nil
 }
 
 // remoteHTTP reports whether a process without a broker has an HTTP port.

@@ -235,8 +235,13 @@ func (a *App) bindWeb(context.Context) error {
 		return nil
 	}
 	log := a.log.With().Str("part", "web").Logger()
+	cam, err := a.webCamera(a.mayLook)
+	if err != nil {
+		return err
+	}
 	h, err := web.New(web.Options{
 		WebSocket: a.ws,
+		Camera:    cam,
 		Metrics: observe.NewMetrics(observe.MetricsOptions{
 			Engine: a.engine, Version: a.o.Version, Storage: a.storageFigures, Connections: a.broker.Connections,
 			AuditLost: a.audit.Lost, Services: a.serviceFigures, Spans: a.spans(), Peers: a.peerFigures, Log: log,
@@ -250,7 +255,11 @@ func (a *App) bindWeb(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("http.allowed_origins: %w", err)
 	}
-	return a.listenWeb(h, web.ServerOptions{Allow: a.policy.Gate, Log: log})
+	if err := a.listenWeb(h, web.ServerOptions{Allow: a.policy.Gate, Log: log}); err != nil {
+		return err
+	}
+	a.stopCamera(cam)
+	return nil
 }
 
 func (a *App) listenWeb(h http.Handler, o web.ServerOptions) error {

@@ -20,6 +20,7 @@ type Camera struct {
 	FrameRate float64      `yaml:"frame_rate" doc:"Pictures a second on camera/frame, in base64, for peers of the system that tarsd replaces; 0 for none."`
 	Timeout   Duration     `yaml:"timeout" doc:"Time for a picture, from the source and for a request."`
 	FFmpeg    string       `yaml:"ffmpeg" doc:"The program."`
+	Viewers   int          `yaml:"viewers" doc:"Streams at a time on the HTTP port, /camera/stream; 0: no camera there. It belongs to the process with the port, wherever the camera is."`
 	Motion    CameraMotion `yaml:"motion"`
 }
 
@@ -60,7 +61,7 @@ type CameraMotion struct {
 
 func defaultCamera() Camera {
 	return Camera{
-		Source: CameraSource{"auto"}, Width: 640, Height: 480, FPS: 10, JPEGRate: 0.2, Timeout: Duration(5 * time.Second), FFmpeg: "ffmpeg",
+		Source: CameraSource{"auto"}, Width: 640, Height: 480, FPS: 10, JPEGRate: 0.2, Timeout: Duration(5 * time.Second), FFmpeg: "ffmpeg", Viewers: 8,
 		Motion: CameraMotion{Threshold: 0.02},
 	}
 }
@@ -73,6 +74,7 @@ func (c Camera) check(key string, ps *Problems) {
 		min, max float64
 	}{
 		{"fps", c.FPS, 0.1, 60}, {"quality", float64(c.Quality), 0, 100}, {"jpeg_rate", c.JPEGRate, 0, 60}, {"frame_rate", c.FrameRate, 0, 60},
+		{"viewers", float64(c.Viewers), 0, 10000},
 		{"width", float64(c.Width), 0, 8192}, {"height", float64(c.Height), 0, 8192}, {"motion.threshold", c.Motion.Threshold, 0.0001, 1},
 	} {
 		if v.is < v.min || v.is > v.max {

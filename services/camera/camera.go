@@ -65,8 +65,8 @@ func (c *Camera) Check(ctx context.Context) []services.Finding {
 
 // Waits between two tries to open the source.
 const (
-	reopenMin = 500 * time.Millisecond
-	reopenMax = 10 * time.Second
+	reopenFirst = 500 * time.Millisecond
+	reopenLast  = 10 * time.Second
 )
 
 // run is one life of the service.
@@ -111,14 +111,14 @@ func (c *Camera) Run(ctx context.Context, rt services.Runtime) error {
 // take opens the source and takes pictures until ctx ends, over and over: a camera that is
 // unplugged may come back.
 func (r *run) take(ctx context.Context) {
-	wait := reopenMin
+	wait := reopenFirst
 	for ctx.Err() == nil {
 		n, err := r.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if n > 0 {
-			wait = reopenMin
+			wait = reopenFirst
 		}
 		r.lost(ctx, err)
 		timer := time.NewTimer(wait)
@@ -127,7 +127,7 @@ func (r *run) take(ctx context.Context) {
 		case <-ctx.Done():
 			timer.Stop()
 		}
-		wait = min(2*wait, reopenMax)
+		wait = min(2*wait, reopenLast)
 	}
 }
 
@@ -162,7 +162,7 @@ func (r *run) nextOf(ctx context.Context, src reader) (frame, error) {
 
 // found says that there are pictures.
 func (r *run) found(ctx context.Context) {
-	if _, err, _ := r.new.get(); err == nil {
+	if _, _, err := r.new.get(); err == nil {
 		return
 	}
 	r.log.Info().Stringer("source", r.src).Msg("pictures come")
@@ -174,7 +174,7 @@ func (r *run) found(ctx context.Context) {
 
 // lost says that there are none, once.
 func (r *run) lost(ctx context.Context, err error) {
-	_, had, _ := r.new.get()
+	_, _, had := r.new.get()
 	r.new.lose(err)
 	if had != nil && had.Error() == err.Error() {
 		return
@@ -273,7 +273,7 @@ func (r *run) pump(ctx context.Context, rate func(time.Time) float64, wake <-cha
 			sleep(ctx, wait, wake)
 			continue
 		}
-		pic, lost, changed := r.new.get()
+		pic, changed, lost := r.new.get()
 		if lost == nil && (pic == nil || pic.seq == seq) {
 			select {
 			case <-changed:
@@ -321,13 +321,6 @@ func (r *run) rendered(p *picture, why string) (encoded, bool) {
 	return e, err == nil
 }
 
-// Names of the user properties of camera/jpeg.
-const (
-	propTaken  = "taken"  // Unix seconds
-	propNumber = "number" // counts up
-	propStale  = "stale"  // seconds since the last picture; only when there are no new ones
-)
-
 func (r *run) sendJPEG(ctx context.Context, p *picture, why string) {
 	e, ok := r.rendered(p, why)
 	if !ok {
@@ -335,15 +328,15 @@ func (r *run) sendJPEG(ctx context.Context, p *picture, why string) {
 	}
 	var props []client.UserProperty
 	if p != nil {
-		props = append(props, client.UserProperty{Key: propTaken, Value: strconv.FormatFloat(unix(p.at), 'f', 3, 64)},
-			client.UserProperty{Key: propNumber, Value: strconv.Itoa(p.seq)})
+		props = append(props, client.UserProperty{Key: contract.PropTaken, Value: strconv.FormatFloat(unix(p.at), 'f', 3, 64)},
+			client.UserProperty{Key: contract.PropNumber, Value: strconv.Itoa(p.seq)})
 	}
 	if why != "" {
 		age := math.Inf(1)
 		if p != nil {
 			age = time.Since(p.at).Seconds()
 		}
-		props = append(props, client.UserProperty{Key: propStale, Value: strconv.FormatFloat(age, 'f', 0, 64)})
+		props = append(props, client.UserProperty{Key: contract.PropStale, Value: strconv.FormatFloat(age, 'f', 0, 64)})
 	}
 	t := contract.CameraJPEG
 	if _, err := r.bus.PublishRaw(ctx, t.Name, e.data, t.QoS, t.Retain, client.WithProps(props...), client.WithContentType("image/jpeg")); err != nil {

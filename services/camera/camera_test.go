@@ -84,8 +84,8 @@ func prop(m client.RawMessage, name string) string {
 	return ""
 }
 
-func live(m client.RawMessage) bool  { return prop(m, propStale) == "" }
-func stale(m client.RawMessage) bool { return prop(m, propStale) != "" }
+func live(m client.RawMessage) bool  { return prop(m, contract.PropStale) == "" }
+func stale(m client.RawMessage) bool { return prop(m, contract.PropStale) != "" }
 
 func event(name string) func(client.Message[contract.CameraUpdate]) bool {
 	return func(m client.Message[contract.CameraUpdate]) bool { return m.Data.Event == name }
@@ -101,11 +101,11 @@ func TestPicturesOnTopics(t *testing.T) {
 		conf, err := jpeg.DecodeConfig(bytes.NewReader(m.Payload))
 		require.NoError(t, err)
 		assert.Equal(t, image.Pt(120, 160), image.Pt(conf.Width, conf.Height))
-		n, err := strconv.Atoi(prop(m, propNumber))
+		n, err := strconv.Atoi(prop(m, contract.PropNumber))
 		require.NoError(t, err)
 		assert.Greater(t, n, last, "no picture is sent twice")
 		last = n
-		taken, err := strconv.ParseFloat(prop(m, propTaken), 64)
+		taken, err := strconv.ParseFloat(prop(m, contract.PropTaken), 64)
 		require.NoError(t, err)
 		assert.InDelta(t, unix(time.Now()), taken, 2)
 		assert.Equal(t, "image/jpeg", m.ContentType)

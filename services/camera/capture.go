@@ -48,7 +48,7 @@ func (r *run) after(ctx context.Context, at time.Time) (*picture, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.o.Timeout)
 	defer cancel()
 	for {
-		pic, lost, changed := r.new.get()
+		pic, changed, lost := r.new.get()
 		if lost == nil && pic != nil && !pic.at.Before(at) {
 			return pic, nil
 		}

@@ -254,12 +254,12 @@ func (l *latest) lose(err error) {
 	l.changed = make(chan struct{})
 }
 
-// get is the newest picture, why there is no newer one, and a channel that is closed with the next
-// change.
-func (l *latest) get() (*picture, error, <-chan struct{}) { //nolint:revive // the error is a part of the state
+// get is the newest picture, a channel that is closed with the next change, and why there is no
+// newer picture.
+func (l *latest) get() (*picture, <-chan struct{}, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.pic, l.err, l.changed
+	return l.pic, l.changed, l.err
 }
 
 // luma is a small copy of a picture in grey, for the detection of motion.

@@ -88,7 +88,7 @@ func (s autoSource) open(ctx context.Context) (reader, error) {
 	if path := firstDevice(); path != "" {
 		return deviceSource{s.o, path}.open(ctx)
 	}
-	return testSource{s.o}.open(ctx)
+	return testSource(s).open(ctx)
 }
 
 // firstDevice is the first video device, or "".

@@ -26,7 +26,7 @@ var (
 		Name: "camera/jpeg", Type: "camera.jpeg", Form: Raw,
 		Reason:     "a JPEG is bytes; base64 is a third more",
 		Publishers: []string{"camera"}, Subscribers: []string{"page"},
-		Doc: "Pictures a few times a second, one JPEG a message.",
+		Doc: "Pictures as often as camera/view asks, one JPEG a message. User properties: taken (Unix seconds), number (counts up), and when there are no new pictures stale (seconds since the last one, +Inf if there never was one).",
 	}}
 	CameraView = Topic[ViewCamera]{Spec{
 		Name: "camera/view", Type: "camera.view",
@@ -38,6 +38,13 @@ var (
 		Publishers: []string{"camera"}, Subscribers: []string{"router", "page"},
 		Doc: "Something begins or ceases to move before the camera. A repeat is only seen twice.",
 	}}
+)
+
+// User properties of camera/jpeg.
+const (
+	PropTaken  = "taken"  // Unix seconds
+	PropNumber = "number" // counts up
+	PropStale  = "stale"  // seconds since the last picture; only when there are no new ones
 )
 
 // ViewCamera asks for pictures on camera/jpeg for a while. New sets the defaults.
