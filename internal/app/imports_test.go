@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/movement", "services/movement/plan", "services/router", "storage", "web",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "storage", "web", "services/movement", "services/movement/plan",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -58,7 +58,7 @@ var edges = map[string][]string{
 	"services/router": {"services", "services/client", "services/contract"},
 	"services/camera": {"services", "services/client", "services/contract"},
 	"services/llm": {
-		"services", "services/client", "services/contract", "services/llm/chat", "services/llm/offline", "services/llm/openai",
+		"internal/toolschema", "services", "services/client", "services/contract", "services/llm/chat", "services/llm/offline", "services/llm/openai",
 	},
 	"services/llm/chat":    {},
 	"services/llm/offline": {"services/llm/chat"},
@@ -105,7 +105,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/":                     {"hooks/observe"},
 	"go.opentelemetry.io/":                       {"internal/trace"},
 	"github.com/modelcontextprotocol/":           {"services/tools/host", "services/tools/server"},
-	"github.com/google/jsonschema-go":            {"internal/toolschema", "services/llm"},
+	"github.com/google/jsonschema-go":            {"internal/toolschema"},
 	"golang.org/x/crypto":                        {"hooks/access"},
 	"github.com/blackjack/webcam":                {"services/camera"},
 	"golang.org/x/image":                         {"services/camera"},

@@ -45,6 +45,7 @@ func TestHostileSchemas(t *testing.T) {
 		want   error
 	}{
 		"itself":      {`{"$ref":"#"}`, toolschema.ErrRecursive},
+		"within":      {`{"allOf":[{"$ref":"#"}]}`, toolschema.ErrRecursive},
 		"a circle":    {`{"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"}`, toolschema.ErrRecursive},
 		"dynamic":     {`{"$dynamicRef":"#x"}`, toolschema.ErrForeign},
 		"id":          {`{"$id":"http://a/b"}`, toolschema.ErrForeign},
@@ -66,6 +67,13 @@ func TestHostileSchemas(t *testing.T) {
 			_, err := toolschema.Compile(json.RawMessage(c.schema))
 			require.ErrorIs(t, err, c.want)
 		})
+	}
+	for _, good := range []string{
+		`{"type":"object","properties":{"p":{"$ref":"#/$defs/p"},"q":{"$ref":"#/$defs/p"}},"$defs":{"p":{"type":"string"}}}`,
+		`{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","definitions":{"a/b":{}},"properties":{"$ref":{"type":"string"}}}`,
+	} {
+		_, err := toolschema.Compile(json.RawMessage(good))
+		require.NoError(t, err, good)
 	}
 	for _, bad := range []string{``, `{`, `{"pattern":"(","type":"object"}`} {
 		_, err := toolschema.Compile(json.RawMessage(bad))

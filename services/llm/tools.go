@@ -8,8 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/jsonschema-go/jsonschema"
-
+	"github.com/tarsd/tarsd/internal/toolschema"
 	"github.com/tarsd/tarsd/services/contract"
 	"github.com/tarsd/tarsd/services/llm/chat"
 )
@@ -34,7 +33,7 @@ type toolbox struct {
 
 type tool struct {
 	spec   chat.Tool
-	schema *jsonschema.Resolved
+	schema *toolschema.Schema
 }
 
 // replace takes a new list of tools. It returns what is wrong with those that it leaves out.
@@ -82,7 +81,7 @@ func makeTool(t contract.Tool) (*tool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tool %s: %w", f.Name, err)
 	}
-	schema, err := compileSchema(raw)
+	schema, err := toolschema.Compile(raw)
 	if err != nil {
 		return nil, fmt.Errorf("tool %s: %w", f.Name, err)
 	}
@@ -90,7 +89,7 @@ func makeTool(t contract.Tool) (*tool, error) {
 	if len(about) > maxDescription {
 		about = strings.ToValidUTF8(about[:maxDescription], "")
 	}
-	return &tool{chat.Tool{Name: f.Name, Description: about, Parameters: raw}, schema}, nil
+	return &tool{chat.Tool{Name: f.Name, Description: about, Parameters: schema.Raw()}, schema}, nil
 }
 
 // offer is what is offered to a model, as many as fit into n tokens.
@@ -143,7 +142,7 @@ func (b *toolbox) check(c chat.Call, offered []chat.Tool) (contract.Object, erro
 	if !ok {
 		return nil, fmt.Errorf("the arguments are not an object")
 	}
-	if err := t.schema.Validate(o); err != nil {
+	if err := t.schema.Check(o); err != nil {
 		return nil, fmt.Errorf("the arguments are not as the tool wants them: %s", shortText(err.Error(), 500))
 	}
 	return o, nil
