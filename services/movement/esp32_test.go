@@ -78,13 +78,13 @@ func names(s esp32.State) []string {
 	return out
 }
 
-// TestDeviceRunsMovesOnce: no command is done twice, whether the broker takes the envelope off for the
-// device, as tarsd does, or the device refuses it and the service sends it on. The device's own words
+// TestDeviceRunsMovesOnce: no command is done twice, whether the device refuses the envelope and the
+// service sends it on, as with tarsd, or a broker takes it off for the device. The device's own words
 // carry the request's id.
 func TestDeviceRunsMovesOnce(t *testing.T) {
 	t.Parallel()
 	for name, profile := range map[string]func(*device.Profile){
-		"tarsd": func(*device.Profile) {}, "another broker": func(p *device.Profile) { p.Bare = nil },
+		"as it is": func(p *device.Profile) { p.Bare = nil }, "unwrapped": func(p *device.Profile) { p.Bare = []string{"movement/test"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
