@@ -67,6 +67,7 @@ type Storage struct {
 type Options struct {
 	WebSocket http.Handler // /mqtt
 	Metrics   http.Handler // /metrics
+	MCP       http.Handler // /mcp; it decides itself who may call
 	Camera    *Camera      // /camera/stream and /camera/snapshot
 	Health    func() Health
 	Ready     func() bool
@@ -115,6 +116,9 @@ func New(o Options) (http.Handler, error) {
 	}
 	if o.Camera != nil {
 		o.Camera.routes(mux)
+	}
+	if o.MCP != nil {
+		mux.Handle("/mcp", o.MCP)
 	}
 	if o.WebSocket != nil {
 		mux.Handle("/mqtt", o.WebSocket)

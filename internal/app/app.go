@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -70,6 +71,7 @@ type App struct {
 
 	tracer     *trace.Tracer // nil: off
 	supervisor *services.Supervisor
+	mcp        http.Handler // the tools service; nil when it does not run here
 
 	ready   atomic.Bool
 	wg      sync.WaitGroup

@@ -241,6 +241,7 @@ func (a *App) bindWeb(context.Context) error {
 	}
 	h, err := web.New(web.Options{
 		WebSocket: a.ws,
+		MCP:       a.mcpHandler(),
 		Camera:    cam,
 		Metrics: observe.NewMetrics(observe.MetricsOptions{
 			Engine: a.engine, Version: a.o.Version, Storage: a.storageFigures, Connections: a.broker.Connections,

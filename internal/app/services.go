@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,8 @@ type parts struct {
 	cfg config.Config
 	db  *storage.DB // nil for a service without store, and for tarsd check
 	log zerolog.Logger
+	// version is that of tarsd.
+	version string
 	// encoder is the sentence encoder, which those who want it share.
 	encoder func() (*use.Encoder, error)
 }
@@ -51,6 +54,7 @@ func catalog() []service {
 		{"llm", false, makeLLM},
 		{"router", false, makeRouter},
 		{"camera", false, makeCamera},
+		{"tools", false, makeTools},
 		{"movement", false, makeMovement},
 	}
 }
@@ -78,7 +82,7 @@ func (a *App) makeServices(context.Context) error {
 	encoder := sync.OnceValues(use.Open)
 	o := services.Options{Connect: connect, Log: a.log}
 	for _, s := range choose(a.o.available(), a.cfg) {
-		p := parts{cfg: a.cfg, log: a.log.With().Str("service", s.name).Logger(), encoder: encoder}
+		p := parts{cfg: a.cfg, log: a.log.With().Str("service", s.name).Logger(), encoder: encoder, version: a.o.Version}
 		if s.store {
 			p.db = a.db
 		}
@@ -87,6 +91,9 @@ func (a *App) makeServices(context.Context) error {
 			return fmt.Errorf("service %s: %w", s.name, err)
 		}
 		o.Services = append(o.Services, svc)
+		if h, ok := svc.(http.Handler); ok { // the MCP server
+			a.mcp = h
+		}
 	}
 	if a.supervisor, err = services.New(o); err != nil {
 		return err

@@ -33,6 +33,7 @@ type Config struct {
 	// The order is that of tarsd check.
 	Memory   Memory   `yaml:"memory"`
 	LLM      LLM      `yaml:"llm"`
+	Tools    Tools    `yaml:"tools"`
 	Router   Router   `yaml:"router"`
 	Camera   Camera   `yaml:"camera"`
 	Movement Movement `yaml:"movement"`
@@ -154,6 +155,7 @@ func Default() Config {
 		},
 		Memory:   defaultMemory(),
 		LLM:      defaultLLM(),
+		Tools:    defaultTools(),
 		Router:   defaultRouter(),
 		Camera:   defaultCamera(),
 		Movement: defaultMovement(),

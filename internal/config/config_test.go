@@ -84,6 +84,7 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"health.names": "{lamp: [light]}", "memory.embedder": "words", "memory.url": "http://localhost:11434/v1", "memory.when_full": "refuse", "memory.max_age": "48h",
 		"llm.provider": "ollama", "llm.url": "http://localhost:8080/v1", "llm.temperature": "1.5", "llm.top_p": "0.5", "llm.concurrency": "2", "llm.queue": "2",
 		"llm.memory.top_k": "7", "llm.memory.context_window": "2", "llm.memory.strategy": "recent", "llm.memory.template": "about {user}", "llm.memory.wait": "1s",
+		"tools.servers": "[{name: x, command: y}]", "tools.motion_timeout": "20s",
 		"llm.tools.rounds": "2", "llm.tools.calls": "2", "llm.tools.result_bytes": "1KiB", "llm.max_tokens": "100", "llm.context_window": "2048", "llm.turn_timeout": "1m", "llm.connect_timeout": "1s",
 		"router.history": "7", "router.meaning_at_least": "0.5", "router.commands": "{wave: [say hi]}", "router.texts.errors": "{busy: wait}",
 		"camera.source": "rtsp://u:p@cam/1", "camera.width": "320", "camera.height": "240", "camera.fps": "17", "camera.quality": "17", "camera.rotation": "90",

@@ -153,5 +153,5 @@ func ServeStdio(ctx context.Context, bus *client.Client, o Options, instance str
 		return err
 	}
 	s := server.New(server.Options{Tools: own, Caller: tool.NewCaller(o.Result, log), Version: o.Version, Instance: instance})
-	return server.Stdio(ctx, s, in, out)
+	return server.Stdio(ctx, s, in, out, o.longest())
 }

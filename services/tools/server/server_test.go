@@ -112,9 +112,25 @@ func TestStdio(t *testing.T) {
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- server.Stdio(t.Context(), newServer(t), inR, outW) }()
+	go func() { done <- server.Stdio(t.Context(), newServer(t), inR, outW, time.Second) }()
 	use(t, &mcp.IOTransport{Reader: outR, Writer: inW})
 	require.NoError(t, <-done)
+}
+
+// What a shell pipes in ends before the answers are there.
+func TestStdioAnswersBeforeItEnds(t *testing.T) {
+	t.Parallel()
+	const lines = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}
+{"jsonrpc":"2.0","method":"notifications/initialized"}
+{"jsonrpc":"2.0","id":2,"method":"tools/list"}
+{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"wave","arguments":{"speed":1}}}
+`
+	for range 20 {
+		var out bytes.Buffer
+		require.NoError(t, server.Stdio(t.Context(), newServer(t), strings.NewReader(lines), &out, time.Second))
+		assert.Equal(t, 3, strings.Count(out.String(), "\n"), "%s", out.String())
+		assert.Contains(t, out.String(), "waved")
+	}
 }
 
 func FuzzStdio(f *testing.F) {
@@ -127,7 +143,7 @@ func FuzzStdio(f *testing.F) {
 		var out bytes.Buffer
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		_ = server.Stdio(ctx, newServer(t), bytes.NewReader(in), &out) // any end will do, but one
+		_ = server.Stdio(ctx, newServer(t), bytes.NewReader(in), &out, time.Second) // any end will do, but one
 		require.NoError(t, ctx.Err())
 	})
 }
