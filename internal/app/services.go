@@ -54,8 +54,8 @@ func catalog() []service {
 		{"llm", false, makeLLM},
 		{"router", false, makeRouter},
 		{"camera", false, makeCamera},
-		{"tools", false, makeTools},
 		{"movement", false, makeMovement},
+		{"tools", false, makeTools},
 	}
 }
 
