@@ -4,12 +4,12 @@ package contract
 var (
 	CameraCapture = Topic[Capture]{Spec{
 		Name: "camera/capture", Type: "camera.capture", QoS: 1, Dedup: true,
-		Publishers: []string{"llm", "page"}, Subscribers: []string{"camera"},
+		Publishers: []string{"llm", "tools", "page"}, Subscribers: []string{"camera"},
 		Doc: "Take a picture. Deduplicated: a repeat would take another one.",
 	}}
 	CameraImage = Topic[Image]{Spec{
 		Name: "camera/image", Type: "camera.image", QoS: 1,
-		Publishers: []string{"camera"}, Subscribers: []string{"llm", "page"},
+		Publishers: []string{"camera"}, Subscribers: []string{"llm", "tools", "page"},
 		Doc: "The picture that was asked for, or why there is none. A repeat finds nobody waiting.",
 	}}
 	CameraStatus = Topic[CameraUpdate]{Spec{

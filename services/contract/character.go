@@ -9,17 +9,17 @@ var (
 	}}
 	CharacterResult = Topic[CharacterAnswer]{Spec{
 		Name: "character/result", Type: "character.result", QoS: 1,
-		Publishers: []string{"memory"}, Subscribers: []string{"llm", "page"},
+		Publishers: []string{"memory"}, Subscribers: []string{"llm", "tools", "page"},
 		Doc: "Answer to character/get and character/update: the whole persona, or one section.",
 	}}
 	CharacterUpdate = Topic[UpdateCharacter]{Spec{
 		Name: "character/update", Type: "character.update", Aliases: []string{"character.trait.update", "character.trait.reset"}, QoS: 1, Dedup: true,
-		Publishers: []string{"llm", "page"}, Subscribers: []string{"memory"},
+		Publishers: []string{"llm", "tools", "page"}, Subscribers: []string{"memory"},
 		Doc: "Set a trait, or all of them back to the file. Deduplicated: a late repeat would undo a newer one.",
 	}}
 	CharacterCurrent = Topic[Character]{Spec{
 		Name: "system/character/current", Type: "system.character.current", QoS: 1, Retain: true,
-		Publishers: []string{"memory"}, Subscribers: []string{"llm", "page"},
+		Publishers: []string{"memory"}, Subscribers: []string{"llm", "tools", "page"},
 		Doc: "The persona as it is. Retained state: a repeat changes nothing.",
 	}}
 )

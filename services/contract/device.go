@@ -6,7 +6,7 @@ import "strconv"
 var (
 	MovementStatus = Topic[MovementUpdate]{Spec{
 		Name: "movement/status", Type: "movement.status",
-		Publishers: []string{"movement", "device"}, Subscribers: []string{"router", "movement", "llm", "page"},
+		Publishers: []string{"movement", "device"}, Subscribers: []string{"router", "movement", "llm", "tools", "page"},
 		Doc: "What became of a command. The ESP32 sends it bare; its message_ids repeat, so nothing is deduplicated.",
 	}}
 	MovementState = Topic[MovementReport]{Spec{

@@ -6,32 +6,32 @@ import "errors"
 var (
 	MemoryQuery = Topic[Query]{Spec{
 		Name: "memory/query", Type: "memory.query", QoS: 1,
-		Publishers: []string{"llm", "ui", "page"}, Subscribers: []string{"memory"},
+		Publishers: []string{"llm", "tools", "ui", "page"}, Subscribers: []string{"memory"},
 		Doc: "Look for memories. Not deduplicated: it changes nothing, and who asks again wants an answer.",
 	}}
 	MemoryResults = Topic[QueryResults]{Spec{
 		Name: "memory/results", Type: "memory.results", QoS: 1,
-		Publishers: []string{"memory"}, Subscribers: []string{"llm", "ui", "page"},
+		Publishers: []string{"memory"}, Subscribers: []string{"llm", "tools", "ui", "page"},
 		Doc: "What was found. A repeat finds nobody waiting.",
 	}}
 	MemoryAdd = Topic[Remember]{Spec{
 		Name: "memory/add", Type: "memory.add", QoS: 1, Dedup: true,
-		Publishers: []string{"llm", "page"}, Subscribers: []string{"memory"},
+		Publishers: []string{"llm", "tools", "page"}, Subscribers: []string{"memory"},
 		Doc: "Keep a text. Deduplicated: a repeat would be a second memory.",
 	}}
 	MemoryAdded = Topic[Remembered]{Spec{
 		Name: "memory/added", Type: "memory.added", QoS: 1,
-		Publishers: []string{"memory"}, Subscribers: []string{"llm", "page"},
+		Publishers: []string{"memory"}, Subscribers: []string{"llm", "tools", "page"},
 		Doc: "Answer to memory/add.",
 	}}
 	MemoryForget = Topic[Forget]{Spec{
 		Name: "memory/forget", Type: "memory.forget", QoS: 1, Dedup: true,
-		Publishers: []string{"llm", "page"}, Subscribers: []string{"memory"},
+		Publishers: []string{"llm", "tools", "page"}, Subscribers: []string{"memory"},
 		Doc: "Delete memories. Deduplicated: a late repeat would delete what was added since.",
 	}}
 	MemoryForgotten = Topic[Forgotten]{Spec{
 		Name: "memory/forgotten", Type: "memory.forgotten", QoS: 1,
-		Publishers: []string{"memory"}, Subscribers: []string{"llm", "page"},
+		Publishers: []string{"memory"}, Subscribers: []string{"llm", "tools", "page"},
 		Doc: "Answer to memory/forget.",
 	}}
 	MemoryExport = Topic[ExportMemory]{Spec{

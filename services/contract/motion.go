@@ -4,7 +4,7 @@ package contract
 var (
 	MovementInfo = Topic[MotionInfo]{Spec{
 		Name: "movement/info", Type: "movement.info", QoS: 1, Retain: true,
-		Publishers: []string{"movement"}, Subscribers: []string{"movement", "router", "llm", "page"},
+		Publishers: []string{"movement"}, Subscribers: []string{"movement", "router", "llm", "tools", "page"},
 		Doc: "What moves the robot, its joints, and what it does now. Retained: an emergency stop is found again in it after a restart.",
 	}}
 	MovementHistory = Topic[MotionHistory]{Spec{

@@ -5,7 +5,7 @@ var (
 	MovementTest = Topic[TestMovement]{Spec{
 		Name: "movement/test", Type: "movement.test", Aliases: []string{"movement.command"}, QoS: 1, Form: Bare, Dedup: true,
 		Reason:     "the ESP32 and the legacy movement service read command at the top level",
-		Publishers: []string{"router", "llm", "movement", "page"}, Subscribers: []string{"movement", "device"},
+		Publishers: []string{"router", "llm", "tools", "movement", "page"}, Subscribers: []string{"movement", "device"},
 		Doc: "Do a move. Deduplicated when it comes in an envelope: a repeat would move the robot twice.",
 	}}
 	MovementStop = Topic[StopMovement]{Spec{

@@ -6,7 +6,7 @@ var (
 		Name: "system/health/+", Type: "health.status",
 		Aliases: []string{"system.health", "system.health.tts", "system.health.stt", "system.health.router", "system.health.memory"},
 		QoS:     1, Retain: true,
-		Publishers: []string{"any"}, Subscribers: []string{"router", "wake", "llm", "ui", "page"},
+		Publishers: []string{"any"}, Subscribers: []string{"router", "wake", "llm", "tools", "ui", "page"},
 		Doc: "State of a service or a device, by short name (stt); names of legacy client ids (tars-stt) are mirrored. Retained state: a repeat changes nothing.",
 	}}
 	Keepalive = Topic[Heartbeat]{Spec{

@@ -6,12 +6,12 @@ var (
 	ToolsRegistry = Topic[Tools]{Spec{
 		Name: "llm/tools/registry", Type: "llm.tools.registry", Aliases: []string{"llm/tools/registry"}, QoS: 1, Retain: true, Form: Bare,
 		Reason:     "the legacy worker of the language model reads tools at the top level",
-		Publishers: []string{"llm"}, Subscribers: []string{"llm", "page"},
+		Publishers: []string{"tools"}, Subscribers: []string{"llm", "page"},
 		Doc: "All tools that the language model may call.",
 	}}
 	ToolCallRequest = Topic[ToolCall]{Spec{
 		Name: "llm/tool.call.request", Type: "llm.tool.call.request", Aliases: []string{"llm/tool.call.request"}, QoS: 1, Dedup: true,
-		Publishers: []string{"llm"}, Subscribers: []string{"any"},
+		Publishers: []string{"llm"}, Subscribers: []string{"tools", "any"},
 		Doc: "Call a tool that another service has. Deduplicated: a tool may have effects.",
 	}}
 	ToolCallResult = Topic[ToolResult]{Spec{

@@ -4,7 +4,7 @@ package contract
 var (
 	TTSSay = Topic[Say]{Spec{
 		Name: "tts/say", Type: "tts.say", QoS: 1, Dedup: true,
-		Publishers: []string{"router", "llm", "page"}, Subscribers: []string{"tts", "stt", "memory", "ui", "page"},
+		Publishers: []string{"router", "llm", "tools", "page"}, Subscribers: []string{"tts", "stt", "memory", "ui", "page"},
 		Doc: "Speak a text. Texts with one utt_id belong together. Deduplicated: a repeat would be spoken twice.",
 	}}
 	TTSStatus = Topic[SpeechStatus]{Spec{
@@ -16,7 +16,7 @@ var (
 	TTSControl = Topic[SpeechControl]{Spec{
 		Name: "tts/control", Type: "tts.control", QoS: 1, Form: Bare, Dedup: true,
 		Reason:     "the legacy speech service takes action and reason at the top level only",
-		Publishers: []string{"wake", "router", "page"}, Subscribers: []string{"tts"},
+		Publishers: []string{"wake", "router", "tools", "page"}, Subscribers: []string{"tts"},
 		Doc: "Pause, resume or stop what is spoken. Deduplicated when it comes in an envelope: a late repeat of resume would undo a newer pause.",
 	}}
 )
