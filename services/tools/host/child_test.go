@@ -22,11 +22,11 @@ func TestMain(m *testing.M) {
 	if mode := os.Getenv(childEnv); mode != "" {
 		if err := serveAs(mode); err != nil {
 			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1) //nolint:forbidigo // a process of its own
+			os.Exit(1)
 		}
 		return
 	}
-	os.Exit(m.Run()) //nolint:forbidigo // as TestMain does
+	os.Exit(m.Run())
 }
 
 // serveAs is an MCP server with a fault.
@@ -92,7 +92,7 @@ func newServer(mode string) *mcp.Server {
 		})
 	case "dying":
 		add("die", object(""), func(context.Context, map[string]any) (*mcp.CallToolResult, error) {
-			os.Exit(3) //nolint:forbidigo // it is what is tested
+			os.Exit(3)
 			return nil, nil
 		})
 	case "changing":

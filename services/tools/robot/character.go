@@ -102,5 +102,5 @@ func (r *Robot) traits(ctx context.Context, _ tool.Args) (tool.Result, error) {
 	for _, name := range slices.Sorted(maps.Keys(p.Traits)) {
 		fmt.Fprintf(&b, " %s: %v;", name, p.Traits[name])
 	}
-	return tool.Result{Text: strings.TrimRight(b.String(), ";"), Data: map[string]any{"success": true, "name": p.Name, "traits": map[string]any(p.Traits)}}, nil
+	return tool.Result{Text: strings.TrimRight(b.String(), ";"), Data: map[string]any{"success": true, "name": p.Name, "traits": p.Traits}}, nil
 }

@@ -18,11 +18,10 @@ func Stdio(ctx context.Context, s *mcp.Server, in io.Reader, out io.Writer, long
 		next:    &mcp.IOTransport{Reader: io.NopCloser(in), Writer: nopCloser{out}, MaxLineLength: maxLine},
 		longest: longest,
 	}
-	err := s.Run(ctx, t)
-	if errors.Is(err, io.EOF) || ctx.Err() != nil {
-		return nil
+	if err := s.Run(ctx, t); !errors.Is(err, io.EOF) && ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 type nopCloser struct{ io.Writer }
