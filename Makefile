@@ -6,7 +6,7 @@ ARGS ?=
 export CGO_ENABLED = 0
 
 # Packages whose tests start whole processes; they gain nothing from the race detector.
-PROCESS = /(cmd/tarsd|internal/crash|internal/chaos|internal/interop|bench)(/|$$)
+PROCESS = /(cmd/tarsd|internal/crash|internal/chaos|internal/dialogue|internal/interop|bench)(/|$$)
 # How often the crash test kills in make test, and in make crash.
 KILLS       ?= 15
 KILLS_LONG  ?= 100

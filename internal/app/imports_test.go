@@ -86,6 +86,7 @@ var edges = map[string][]string{
 	"internal/crash":         {"internal/crash/daemon", "internal/crash/rawmqtt"},
 	"internal/crash/daemon":  {},
 	"internal/crash/rawmqtt": {},
+	"internal/dialogue":      {},
 	"internal/interop":       {"internal/crash/daemon"},
 	"internal/legacy":        {},
 	"internal/esp32":         {},

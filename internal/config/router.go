@@ -61,7 +61,7 @@ type RouterTexts struct {
 	Cancel    string            `yaml:"cancel" doc:"When an exchange is cancelled."`
 	Timeout   string            `yaml:"timeout" doc:"When nobody says anything after the wake word."`
 	Greeting  string            `yaml:"greeting" doc:"Answer to a greeting."`
-	Errors    map[string]string `yaml:"errors" shown:"in character" doc:"What is said when something fails: model_error, timeout, no_answer, no_model, busy, motion. An entry replaces the built-in text."`
+	Errors    map[string]string `yaml:"errors" shown:"in character" doc:"What is said when something fails: model_error, timeout, no_answer, no_model, busy, motion, stopped. An entry replaces the built-in text."`
 }
 
 func defaultRouter() Router {

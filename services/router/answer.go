@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -49,7 +50,8 @@ const maxAsked = 16
 // speak hands text to the speech service, and says so in the state if it is about this turn.
 func (d *dialogue) speak(now time.Time, t *turn, text, style string) {
 	d.do(saySpeech{turn: t, utt: t.utt, text: text, style: style})
-	t.said, t.quiet = true, false
+	t.said, t.quiet, t.pause = true, false, false
+	t.given += length(text)
 	if d.turn != t || d.state == Interrupted || !d.hasVoice() {
 		return
 	}
@@ -180,6 +182,7 @@ func (d *dialogue) completed(now time.Time, t *turn) {
 // speech is a status of the speech service.
 type speech struct {
 	event, utt    string
+	text          string // what was spoken
 	reason        string // why it ended, if not by itself
 	ack, announce bool
 }
@@ -230,7 +233,7 @@ func (d *dialogue) ended(now time.Time, s speech, ours bool) {
 		}
 	case s.announce:
 	case ours && d.turn != nil:
-		d.silent(now, d.turn)
+		d.silent(now, d.turn, s.text)
 	case s.reason != "": // it was stopped: nobody is asked anything
 	case ours, d.state == Idle && s.utt != "":
 		d.followUp(now, "follow_up") // somebody else let the robot speak: people answer to that too
@@ -239,7 +242,7 @@ func (d *dialogue) ended(now time.Time, s speech, ours bool) {
 
 // extend gives speech that really began the time that it needs.
 func (d *dialogue) extend(now time.Time, t *turn) {
-	t.quiet = false
+	t.quiet, t.pause = false, false
 	left := max(d.deadline.Sub(now), d.o.SpeechLimit)
 	if d.state == Listening {
 		left = d.o.SpeechLimit
@@ -248,16 +251,38 @@ func (d *dialogue) extend(now time.Time, t *turn) {
 	d.turn = t
 }
 
-// silent handles the end of an utterance of the present turn.
-func (d *dialogue) silent(now time.Time, t *turn) {
-	t.quiet = true
+// betweenParts is how long the next part of an answer may take to begin when one has ended.
+const betweenParts = 2 * time.Second
+
+// length is how much there is to say in a text, whatever its marks and spaces.
+func length(text string) int {
+	n := 0
+	for _, r := range text {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			n++
+		}
+	}
+	return n
+}
+
+// silent handles the end of an utterance of the present turn. Speech services put the texts of an
+// answer together as they like: whether it was the last is told by how much was spoken.
+func (d *dialogue) silent(now time.Time, t *turn, text string) {
+	t.spoken += length(text)
 	switch {
 	case d.state == Interrupted:
+		t.quiet = true
 		d.followUp(now, "follow_up")
+	case text != "" && t.spoken < t.given*9/10: // they clean texts
+		t.pause = true
+		d.to(now, Speaking, "speaking", betweenParts)
+		d.turn = t
 	case d.asked[t.utt] == t: // more of the answer is to come
+		t.quiet = true
 		d.to(now, Thinking, "answer", d.o.StallLimit)
 		d.turn = t
 	default:
+		t.quiet = true
 		d.followUp(now, "follow_up")
 	}
 }
@@ -272,19 +297,3 @@ func (d *dialogue) health(_ time.Time, name string, ok bool) {
 		d.do(saySpeech{utt: "boot", text: d.o.AnnounceText, style: neutral, announce: true})
 	}
 }
-
-// motion notes whether the robot moves, and says why a motion that was asked for by voice failed.
-func (d *dialogue) motion(now time.Time, event, requestID string) {
-	switch event {
-	case "started", "command_started", "frame_sent":
-		d.moving = now.Add(d.o.MotionLimit)
-	case "completed", "failed", "cancelled", "command_completed", "command_failed", "emergency_stop", "queue_full":
-		d.moving = time.Time{}
-	}
-	if (event == "failed" || event == "command_failed" || event == "queue_full") && len(requestID) > 3 && requestID[:3] == motionID {
-		d.do(saySpeech{utt: requestID, text: d.o.Errors["motion"], style: neutral})
-	}
-}
-
-// motionID begins the request ids of motions that were asked for in words.
-const motionID = "mv-"

@@ -33,6 +33,9 @@ type turn struct {
 	said     bool        // something was handed to the speech service
 	streamed bool        // its stream has ended
 	quiet    bool        // and all of it has been spoken, as far as we know
+	pause    bool        // one part has been spoken, and the next has not begun
+	given    int         // letters and digits that were handed to the speech service
+	spoken   int         // and that it has spoken
 	over     bool        // nothing more will happen to it
 	broken   atomic.Bool // broken off: what of it still waits to be published must not be
 }
@@ -60,9 +63,11 @@ type dialogue struct {
 	traits    map[string]bool
 	voiced    map[string]bool // services that are up, by short name
 	announced bool
-	moving    time.Time // motion is under way until then, as far as we know
-	sounding  time.Time // and speech, whoever asked for it
-	ack       int       // which acknowledgement is next
+	moving    time.Time         // motion is under way until then, as far as we know
+	steps     map[string]string // those that were asked for in words since the last stop, and in which utterance
+	latched   bool              // an emergency stop holds, as far as we know
+	sounding  time.Time         // and speech, whoever asked for it
+	ack       int               // which acknowledgement is next
 	serial    int
 
 	out []effect
@@ -76,7 +81,7 @@ func newDialogue(o *Options, now time.Time) *dialogue {
 		},
 		stops: newTable(map[string][]string{"stop": o.StopPhrases}), cancels: newTable(map[string][]string{"cancel": o.CancelPhrases}),
 		commands: newTable(o.Commands),
-		asked:    map[string]*turn{}, history: newHistories(o.History), traits: map[string]bool{}, voiced: map[string]bool{},
+		asked:    map[string]*turn{}, history: newHistories(o.History), traits: map[string]bool{}, voiced: map[string]bool{}, steps: map[string]string{},
 	}
 	if d.live {
 		d.rest(now, "start")
@@ -156,6 +161,11 @@ func (d *dialogue) tick(now time.Time) {
 		}
 		d.rest(now, "timeout")
 	case Speaking:
+		if t := d.turn; t != nil && t.pause { // that was all
+			t.pause, t.spoken = false, t.given
+			d.silent(now, t, "")
+			return
+		}
 		if t := d.turn; t != nil {
 			d.abandon(now, t)
 		}
@@ -420,7 +430,8 @@ func (d *dialogue) stop(now time.Time, reason string, motion bool) {
 	}
 	d.breakOff(now, reason)
 	d.confirm = ""
-	d.moving, d.sounding, d.spoke = time.Time{}, time.Time{}, nil
+	d.moving, d.sounding, d.spoke, d.latched = time.Time{}, time.Time{}, nil, true
+	clear(d.steps) // that they did not come to their end is no failure
 	d.rest(now, reason)
 }
 

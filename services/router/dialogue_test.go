@@ -101,8 +101,8 @@ func (s *stage) delta(id, text string, seq int, done bool) *stage {
 	return s
 }
 
-func (s *stage) spoken(event, utt string) *stage {
-	s.d.spoken(s.now, speech{event: event, utt: utt, ack: strings.HasPrefix(utt, "wake-ack")})
+func (s *stage) spoken(event, utt string, text ...string) *stage {
+	s.d.spoken(s.now, speech{event: event, utt: utt, text: strings.Join(text, " "), ack: strings.HasPrefix(utt, "wake-ack")})
 	return s
 }
 
@@ -466,6 +466,18 @@ func TestAnswerInParts(t *testing.T) {
 	s.spoken("speaking_start", "t-page").expect(Speaking)
 	s.spoken("speaking_end", "t-page").expect(Listening)
 	s.wake().spoken("speaking_start", "t-page").expect(Listening, "say Hmm?") // now somebody speaks
+
+	s = newStage(t) // one that says what it has spoken
+	s.typed("page", "tell me about pi")
+	s.d.response(s.now, "t-page", "Pi is *3.14*. It goes on.", "")
+	s.expect(Speaking, "ask tell me about pi (0)", "say Pi is *3.14*.", "say It goes on.")
+	s.spoken("speaking_start", "t-page").spoken("speaking_end", "t-page", "Pi is 3.14.").expect(Speaking)
+	s.after(time.Second).spoken("speaking_start", "t-page").after(5 * time.Second).expect(Speaking)
+	s.spoken("speaking_end", "t-page", "It goes on.").expect(Listening)
+	s.typed("page", "and e")
+	s.d.response(s.now, "t-page", "One. Two.", "")
+	s.spoken("speaking_start", "t-page").spoken("speaking_end", "t-page", "One.")
+	s.after(3*time.Second).expect(Listening, "ask and e (2)", "say One.", "say Two.") // the rest never comes: nobody waits for it
 }
 
 // TestForgetForgetsTheConversationToo: the model is not told again what was to be forgotten.
@@ -490,6 +502,22 @@ func TestMotionThatFails(t *testing.T) {
 	s.expect(Listening, "say "+s.d.o.Errors["motion"])
 	s.d.motion(s.now, "failed", "somebody-elses")
 	s.expect(Listening)
+	s.typed("page", "wave and bow").expect(Listening, "move wave", "move bow")
+	s.d.motion(s.now, "command_started", "mv-t-page")
+	s.d.motion(s.now, "command_failed", "mv-t-page")
+	s.d.motion(s.now, "command_failed", "mv-t-page-2")
+	s.expect(Listening, "say "+s.d.o.Errors["motion"]) // once is enough
+	s.typed("page", "wave").expect(Listening, "move wave")
+	s.typed("page", "stop").expect(Idle, "stop", "halt")
+	s.d.motion(s.now, "command_failed", "mv-t-page")
+	s.expect(Idle) // silence
+	s.typed("page", "wave").expect(Listening, "move wave")
+	s.d.motion(s.now, "command_failed", "mv-t-page")
+	s.expect(Listening, "say "+s.d.o.Errors["stopped"])
+	s.d.motion(s.now, "stop_cleared", "")
+	s.typed("page", "wave").expect(Listening, "move wave")
+	s.d.motion(s.now, "queue_full", "mv-t-page")
+	s.expect(Listening, "say "+s.d.o.Errors["motion"])
 	s.d.health(s.now, "movement", false)
 	s.typed("page", "wave").expect(Speaking, "say "+s.d.o.Errors["motion"])
 }

@@ -56,7 +56,7 @@ type Options struct {
 	CancelPhrases []string
 	Commands      map[string][]string // motion → phrases; contract.Moves has names and speeds
 	Greeting      string
-	Errors        map[string]string // what is said by kind: model_error, timeout, no_answer, no_model, busy, motion
+	Errors        map[string]string // what is said by kind: model_error, timeout, no_answer, no_model, busy, motion, stopped
 	History       int               // lines of a conversation that go to the model
 
 	// Meaning makes what finds the motion that an utterance means when no phrase matches: a
@@ -94,6 +94,7 @@ func Defaults() Options {
 			"no_model":    "The part of me that thinks is not running.",
 			"busy":        "Too many questions at once. One at a time.",
 			"motion":      "I cannot do that motion.",
+			"stopped":     "I was told to stop. Tell me that I can move again.",
 		},
 		History:  10,
 		Location: time.Local,

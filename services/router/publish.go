@@ -57,7 +57,7 @@ func (p *publisher) publish(ctx context.Context, e effect) {
 		err = p.change(ctx, e)
 	}
 	if err != nil && ctx.Err() == nil {
-		p.log.Warn().Err(err).Msg("not published")
+		p.log.Warn().Ctx(ctx).Err(err).Msg("not published")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -228,25 +229,47 @@ func (u *run) subscribe(context.Context) error {
 			t := &turn{id: first(who.ID, m.ID), origin: first(who.Origin, room), trace: who.TraceParent}
 			return u.on(ctx, func(now time.Time) { d.wake(now, strings.ToLower(m.Data.Type), contract.Value(m.Data.TTSID), t) })
 		}),
-		listen(u, contract.LLMStream, func(ctx context.Context, m client.Message[contract.ChatDelta]) error {
-			c := m.Data
-			return u.on(ctx, func(now time.Time) { d.delta(now, c.ID, c.Seq, contract.Value(c.Delta), c.Done) })
-		}),
-		listen(u, contract.LLMResponse, func(ctx context.Context, m client.Message[contract.ChatResponse]) error {
-			c := m.Data
-			if c.Error != nil {
-				u.log.Warn().Str("id", c.ID).Str("error", *c.Error).Msg("no answer from the model")
-			}
-			return u.on(ctx, func(now time.Time) { d.response(now, c.ID, contract.Value(c.Reply), contract.Value(c.Error)) })
-		}),
-		listen(u, contract.LLMCancel, func(ctx context.Context, m client.Message[contract.ChatCancel]) error {
-			if m.Source == source {
-				return nil
-			}
-			return u.on(ctx, func(now time.Time) { d.cancelled(now, m.Data.ID) })
-		}),
+		u.listenModel(),
 		u.listenBody(),
 	)
+}
+
+// modelQueue is how many messages about answers wait; a fast model writes some hundred pieces a second.
+const modelQueue = 1024
+
+// listenModel is for all about answers, by one subscription: pieces and the end of an answer are on
+// topics of their own, and would overtake each other in queues of their own.
+func (u *run) listenModel() error {
+	d := u.d
+	_, err := u.bus.SubscribeRaw(path.Dir(contract.LLMStream.Name)+"/+", 1, func(ctx context.Context, m client.RawMessage) error {
+		switch m.Topic {
+		case contract.LLMStream.Name:
+			c, err := contract.LLMStream.Decode(m.Payload)
+			if err != nil {
+				return err
+			}
+			return u.on(ctx, func(now time.Time) { d.delta(now, c.Data.ID, c.Data.Seq, contract.Value(c.Data.Delta), c.Data.Done) })
+		case contract.LLMResponse.Name:
+			c, err := contract.LLMResponse.Decode(m.Payload)
+			if err != nil {
+				return err
+			}
+			if why := contract.Value(c.Data.Error); why != "" && why != contract.ChatCancelled {
+				u.log.Warn().Ctx(ctx).Str("id", c.Data.ID).Str("error", why).Msg("no answer from the model")
+			}
+			return u.on(ctx, func(now time.Time) {
+				d.response(now, c.Data.ID, contract.Value(c.Data.Reply), contract.Value(c.Data.Error))
+			})
+		case contract.LLMCancel.Name:
+			c, err := contract.LLMCancel.Decode(m.Payload)
+			if err != nil || c.Source == source {
+				return err
+			}
+			return u.on(ctx, func(now time.Time) { d.cancelled(now, c.Data.ID) })
+		}
+		return nil
+	}, client.Queue(modelQueue, client.Hold))
+	return err
 }
 
 // listenBody is for speech, motion, health and persona.
@@ -265,7 +288,7 @@ func (u *run) listenBody() error {
 			s := m.Data
 			return u.on(ctx, func(now time.Time) {
 				d.spoken(now, speech{
-					event: s.Event, utt: contract.Value(s.UttID), reason: contract.Value(s.Reason),
+					event: s.Event, utt: contract.Value(s.UttID), text: s.Text, reason: contract.Value(s.Reason),
 					ack: contract.Value(s.WakeAck), announce: contract.Value(s.SystemAnnounce),
 				})
 			})
@@ -273,7 +296,7 @@ func (u *run) listenBody() error {
 		listen(u, contract.MovementStatus, func(ctx context.Context, m client.Message[contract.MovementUpdate]) error {
 			s := m.Data
 			if s.Detail != nil {
-				u.log.Debug().Str("event", s.Event).Str("detail", *s.Detail).Msg("motion")
+				u.log.Debug().Ctx(ctx).Str("event", s.Event).Str("detail", *s.Detail).Msg("motion")
 			}
 			return u.on(ctx, func(now time.Time) { d.motion(now, s.Event, contract.Value(s.RequestID)) })
 		}),

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -241,5 +242,22 @@ func TestOptionsAreChecked(t *testing.T) {
 	require.Error(t, err)
 	for _, key := range []string{"think_limit", "hard_max_chars", "history"} {
 		assert.ErrorContains(t, err, key)
+	}
+}
+
+// TestAnswersAreHeardInOrder: the error that ends an answer does not overtake its last pieces, although
+// they come on different topics and at different QoS.
+func TestAnswersAreHeardInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *Options) { o.Announce = false })
+	for i := range 30 {
+		w.typed("tell me more of part " + strconv.Itoa(i))
+		id := w.asks.Next(t).Data.ID
+		send(w, contract.LLMStream, contract.ChatDelta{ID: id, Seq: new(0), Delta: new("Half of")})
+		send(w, contract.LLMStream, contract.ChatDelta{ID: id, Seq: new(1), Delta: new(" it. ")})
+		send(w, contract.LLMStream, contract.ChatDelta{ID: id, Seq: new(2), Done: true})
+		send(w, contract.LLMResponse, contract.ChatResponse{ID: id, Error: new("I lost the connection in the middle of that.")})
+		assert.Equal(t, "Half of it.", w.says.Next(t).Data.Text)
+		assert.Equal(t, "I lost the connection in the middle of that.", w.says.Next(t).Data.Text)
 	}
 }
