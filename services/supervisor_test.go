@@ -1,7 +1,9 @@
 package services_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -83,6 +85,51 @@ func TestServiceAnswers(t *testing.T) {
 	assert.False(t, event(t, h, "shutdown").OK)
 	assert.Equal(t, services.Stopped, sup.Status()[0].State)
 	require.NoError(t, sup.Stop(t.Context()), "twice is fine")
+}
+
+// What a service logs for a message can be found by its turn.
+func TestLogsNameTheTurn(t *testing.T) {
+	t.Parallel()
+	bus := servicetest.Start(t)
+	me := bus.Client(t, "tester")
+	said := servicetest.Collect(t, me, contract.TTSSay)
+	var log bytes.Buffer
+	sup, err := services.New(services.Options{
+		Services: []services.Service{fake{"echo", func(ctx context.Context, rt services.Runtime) error {
+			_, err := client.Subscribe(rt.Bus, contract.STTFinal, func(ctx context.Context, m client.Message[contract.FinalTranscript]) error {
+				rt.Log.Info().Ctx(ctx).Msg("heard")
+				_, err := client.Publish(ctx, rt.Bus, contract.TTSSay, contract.Say{Text: m.Data.Text})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			rt.Ready()
+			rt.Log.Info().Ctx(ctx).Msg("begun")
+			<-ctx.Done()
+			return nil
+		}}},
+		Connect: func(name string, _ zerolog.Logger) (*client.Client, error) {
+			return client.Connect(context.Background(), bus.Options(name))
+		},
+		Log: zerolog.New(zerolog.SyncWriter(&log)),
+	})
+	require.NoError(t, err)
+	require.NoError(t, sup.Start())
+	h := health(t, me, "echo")
+	event(t, h, "ready")
+	_, err = client.Publish(client.WithTurn(t.Context(), client.Turn{ID: "turn-7"}), me, contract.STTFinal, contract.FinalTranscript{Text: "hello"})
+	require.NoError(t, err)
+	said.Next(t)
+	require.NoError(t, sup.Stop(t.Context()))
+	found := map[string]bool{}
+	for line := range strings.Lines(log.String()) {
+		var m struct{ Message, Turn string }
+		require.NoError(t, json.Unmarshal([]byte(line), &m))
+		found[m.Message+" "+m.Turn] = true
+	}
+	assert.True(t, found["heard turn-7"], "%v", found)
+	assert.True(t, found["begun "], "%v", found)
 }
 
 // A run that fails is told of on the health topic, its subscriptions end with it, and the next run

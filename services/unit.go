@@ -66,7 +66,7 @@ func (u *unit) run(ctx context.Context) error {
 	var once sync.Once
 	called := make(chan struct{})
 	wg.Go(func() { u.watch(ctx, called) })
-	err := runOnce(ctx, u.svc, Runtime{Bus: u.bus, Log: u.log, Ready: func() {
+	err := runOnce(ctx, u.svc, Runtime{Bus: u.bus, Log: u.log.Hook(client.TurnHook{}), Ready: func() {
 		once.Do(func() {
 			close(called)
 			if err := u.ready(ctx); err != nil {

@@ -52,6 +52,18 @@ func Log(ctx context.Context) zerolog.Logger {
 	return l.Logger()
 }
 
+// TurnHook adds the turn to log events that were given a context, as in log.Info().Ctx(ctx): all that
+// is logged for one turn, in handlers and behind them, can be found by it. The supervisor gives it to the
+// loggers of services.
+type TurnHook struct{}
+
+// Run implements zerolog.Hook.
+func (TurnHook) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
+	if t := TurnOf(e.GetCtx()); t.ID != "" {
+		e.Str("turn", t.ID)
+	}
+}
+
 type (
 	turnKey    struct{}
 	messageKey struct{}

@@ -35,7 +35,7 @@ func (c *caller) run(ctx context.Context, a chat.Answer) ([]chat.Message, error)
 			return nil, context.Cause(ctx)
 		}
 		if err != nil {
-			c.t.r.log.Warn().Err(err).Str("id", c.t.id).Str("tool", clipped(call.Name)).Msg("tool call failed")
+			c.t.r.log.Warn().Str("turn", c.t.of.ID).Err(err).Str("id", c.t.id).Str("tool", clipped(call.Name)).Msg("tool call failed")
 			text = "Error: " + err.Error()
 		}
 		text = shorten(text, max(c.room/2, 0))
@@ -64,7 +64,7 @@ func (c *caller) one(ctx context.Context, call chat.Call) (string, error) {
 		return "", err
 	}
 	text, err := resultText(res, c.t.r.o.Tools.Bytes)
-	c.t.r.log.Info().Str("id", c.t.id).Str("tool", call.Name).Bool("ok", err == nil).Dur("took", time.Since(start)).Msg("tool call")
+	c.t.r.log.Info().Str("turn", c.t.of.ID).Str("id", c.t.id).Str("tool", call.Name).Bool("ok", err == nil).Dur("took", time.Since(start)).Msg("tool call")
 	return text, err
 }
 

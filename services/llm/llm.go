@@ -187,12 +187,12 @@ func (r *run) subscribe(ctx context.Context) error {
 }
 
 // registry takes the list of tools.
-func (r *run) registry(_ context.Context, m client.Message[contract.Tools]) error {
+func (r *run) registry(ctx context.Context, m client.Message[contract.Tools]) error {
 	problems := r.tools.replace(m.Data.Tools)
 	for _, err := range problems[:min(len(problems), 5)] {
-		r.log.Warn().Err(err).Msg("tool left out")
+		r.log.Warn().Ctx(ctx).Err(err).Msg("tool left out")
 	}
-	r.log.Info().Int("tools", len(m.Data.Tools)-len(problems)).Int("left_out", len(problems)).Msg("tools")
+	r.log.Info().Ctx(ctx).Int("tools", len(m.Data.Tools)-len(problems)).Int("left_out", len(problems)).Msg("tools")
 	return nil
 }
 
@@ -208,7 +208,7 @@ func (r *run) request(ctx context.Context, t *turn) {
 	case r.turns[t.id] != nil:
 		r.mu.Unlock()
 		t.cancel(nil)
-		r.log.Warn().Str("id", t.id).Msg("request is being answered already")
+		r.log.Warn().Ctx(ctx).Str("id", t.id).Msg("request is being answered already")
 		return
 	case len(t.id) > maxID:
 		err = chat.Errorf(chat.Invalid, "the id has %d bytes", len(t.id))

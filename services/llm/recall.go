@@ -44,16 +44,16 @@ func (t *turn) remember(ctx context.Context, text string, always bool) []chat.No
 		select {
 		case res := <-answer:
 			notes := notesOf(res, text)
-			t.r.log.Debug().Str("id", t.id).Int("notes", len(notes)).Dur("took", time.Since(start)).Msg("remembered")
+			t.r.log.Debug().Str("turn", t.of.ID).Str("id", t.id).Int("notes", len(notes)).Dur("took", time.Since(start)).Msg("remembered")
 			return notes
 		case err := <-asked:
 			if err != nil {
-				t.r.log.Debug().Err(err).Str("id", t.id).Msg("memory could not be asked")
+				t.r.log.Debug().Str("turn", t.of.ID).Err(err).Str("id", t.id).Msg("memory could not be asked")
 				return nil
 			}
 			asked = nil
 		case <-ctx.Done():
-			t.r.log.Debug().Str("id", t.id).Dur("took", time.Since(start)).Msg("memory did not answer in time")
+			t.r.log.Debug().Str("turn", t.of.ID).Str("id", t.id).Dur("took", time.Since(start)).Msg("memory did not answer in time")
 			return nil
 		}
 	}

@@ -88,7 +88,7 @@ func (t *turn) answer(ctx context.Context) error {
 	if !known {
 		return err
 	}
-	t.r.log.Info().Err(err).Str("id", t.id).Msg("answered without the language model")
+	t.r.log.Info().Str("turn", t.of.ID).Err(err).Str("id", t.id).Msg("answered without the language model")
 	t.provider, t.model = offline.Name, offline.Name
 	return t.say(words)
 }
@@ -168,7 +168,7 @@ func (t *turn) parameters() (chat.Request, budget) {
 			set(f)
 			return
 		}
-		t.r.log.Warn().Str("id", t.id).Str("param", key).Msg("parameter out of range")
+		t.r.log.Warn().Str("turn", t.of.ID).Str("id", t.id).Str("param", key).Msg("parameter out of range")
 	}
 	number("max_tokens", 1, float64(o.Window/2), func(f float64) { q.MaxTokens = int(f) })
 	number("temperature", 0, 2, func(f float64) { q.Temperature = f })
@@ -224,7 +224,7 @@ func (t *turn) delta(text *string, done bool) {
 	d := contract.ChatDelta{ID: t.id, Seq: new(t.seq), Delta: text, Done: done, Provider: optional(t.provider), Model: optional(t.model)}
 	t.seq++
 	if _, err := client.Publish(ctx, t.r.bus, contract.LLMStream, d, client.WithID(t.event)); err != nil {
-		t.r.log.Debug().Err(err).Str("id", t.id).Msg("delta not published") // the response has the whole text
+		t.r.log.Debug().Str("turn", t.of.ID).Err(err).Str("id", t.id).Msg("delta not published") // the response has the whole text
 	}
 }
 
@@ -232,7 +232,7 @@ func (t *turn) delta(text *string, done bool) {
 func (t *turn) finish(err error) {
 	t.delta(nil, true)
 	resp := contract.ChatResponse{ID: t.id, Provider: optional(t.provider), Model: optional(t.model)}
-	log := t.r.log.Info()
+	log := t.r.log.Info().Str("turn", t.of.ID)
 	var e *chat.Error
 	switch {
 	case err == nil:
@@ -244,18 +244,18 @@ func (t *turn) finish(err error) {
 		resp.Error = new(contract.ChatCancelled)
 	case errors.As(err, &e):
 		resp.Error = new(e.Spoken())
-		log = t.r.log.Warn().Err(err)
+		log = t.r.log.Warn().Str("turn", t.of.ID).Err(err)
 	case errors.Is(err, context.Canceled): // of the service
 		resp.Error = new(errStopping.Spoken())
 	default:
 		resp.Error = new((&chat.Error{}).Spoken())
-		log = t.r.log.Error().Err(err)
+		log = t.r.log.Error().Str("turn", t.of.ID).Err(err)
 	}
 	ctx, cancel := t.out()
 	defer cancel()
 	_, perr := client.Publish(ctx, t.r.bus, contract.LLMResponse, resp, client.WithID(t.event))
 	if perr != nil {
-		log = t.r.log.Error().AnErr("publish", perr)
+		log = t.r.log.Error().Str("turn", t.of.ID).AnErr("publish", perr)
 	}
 	log.Str("id", clipped(t.id)).Str("provider", t.provider).Str("model", t.model).Int("deltas", t.seq).Int("bytes", t.text.Len()).
 		Int("tokens", t.usage.Total).Dur("first", t.first).Dur("took", time.Since(t.start)).Msg("turn")

@@ -163,7 +163,7 @@ func (m *Memory) tell(ctx context.Context, what string, err error) {
 	ready := m.ready
 	m.mu.Unlock()
 	if err != nil && was == nil {
-		m.log.Warn().Err(err).Str("what", what).Msg("memory is limited")
+		m.log.Warn().Ctx(ctx).Err(err).Str("what", what).Msg("memory is limited")
 	}
 	if ready && (was == nil) != (err == nil) {
 		m.report(ctx)
@@ -191,7 +191,7 @@ func (m *Memory) report(ctx context.Context) {
 	}
 	m.mu.Unlock()
 	if err := m.bus.Health(ctx, ok, event, errors.Join(all...)); err != nil && ctx.Err() == nil {
-		m.log.Warn().Err(err).Msg("health not published")
+		m.log.Warn().Ctx(ctx).Err(err).Msg("health not published")
 	}
 }
 

@@ -90,13 +90,13 @@ func (r *run) say(turn client.Turn, publish func(context.Context) error) {
 		ctx, cancel := context.WithTimeout(client.WithTurn(ctx, turn), time.Second)
 		defer cancel()
 		if err := publish(ctx); err != nil && ctx.Err() == nil {
-			r.log.Debug().Err(err).Msg("not published")
+			r.log.Debug().Ctx(ctx).Err(err).Msg("not published")
 		}
 	}
 	select {
 	case r.out <- f:
 	default:
-		r.log.Warn().Msg("too much to say: a message about motion is dropped")
+		r.log.Warn().Str("turn", turn.ID).Msg("too much to say: a message about motion is dropped")
 	}
 }
 
@@ -156,7 +156,7 @@ func (r *run) publish(ctx context.Context, f func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if err := f(ctx); err != nil && ctx.Err() == nil {
-		r.log.Debug().Err(err).Msg("not published")
+		r.log.Debug().Ctx(ctx).Err(err).Msg("not published")
 	}
 }
 
@@ -259,12 +259,12 @@ func (r *run) onStatus(ctx context.Context, m client.Message[contract.MovementUp
 }
 
 // onInfo finds an emergency stop of before in what was retained.
-func (r *run) onInfo(_ context.Context, m client.Message[contract.MotionInfo]) error {
+func (r *run) onInfo(ctx context.Context, m client.Message[contract.MotionInfo]) error {
 	if m.Retained && m.Data.Stopped != nil {
 		select {
 		case <-r.settled: // our own, after a reconnect
 		default:
-			r.log.Warn().Str("reason", *m.Data.Stopped).Msg("still stopped")
+			r.log.Warn().Ctx(ctx).Str("reason", *m.Data.Stopped).Msg("still stopped")
 			r.engine.Stop(*m.Data.Stopped)
 		}
 	}

@@ -111,7 +111,7 @@ func (r *run) calibrate(cal plan.Calibration) {
 
 // onSaved takes the calibration that was saved, as far as the configuration allows it: its limits
 // and channels are the last word.
-func (r *run) onSaved(_ context.Context, m client.RawMessage) error {
+func (r *run) onSaved(ctx context.Context, m client.RawMessage) error {
 	if !m.Retained || len(m.Payload) == 0 {
 		return nil // our own, when it is saved or forgotten
 	}
@@ -134,7 +134,7 @@ func (r *run) onSaved(_ context.Context, m client.RawMessage) error {
 		cal[j] = s
 	}
 	if err := cal.Validate(); err != nil {
-		r.log.Warn().Err(err).Msg("saved calibration is not used")
+		r.log.Warn().Ctx(ctx).Err(err).Msg("saved calibration is not used")
 		return nil
 	}
 	r.calibrate(cal)

@@ -50,7 +50,7 @@ func (r *run) stop(turn client.Turn, reason string, requestID *string) {
 		r.dev.disturb()
 	}
 	r.engine.Stop(reason)
-	r.log.Warn().Str("reason", reason).Dur("took", time.Since(t0)).Msg("emergency stop")
+	r.log.Warn().Str("turn", turn.ID).Str("reason", reason).Dur("took", time.Since(t0)).Msg("emergency stop")
 	r.status(turn, contract.MovementUpdate{Event: "emergency_stop", Detail: &reason, RequestID: requestID})
 }
 
@@ -65,7 +65,7 @@ func (r *run) onResume(ctx context.Context, m client.Message[contract.ResumeMove
 	if err != nil {
 		u.Event, u.Detail = "command_failed", new("resume: "+err.Error())
 	}
-	r.log.Info().Err(err).Msg("resume")
+	r.log.Info().Ctx(ctx).Err(err).Msg("resume")
 	r.status(client.TurnOf(ctx), u)
 	return nil
 }
@@ -229,7 +229,7 @@ func (r *run) refuse(a asked, err error) error {
 // fail says that a request came to nothing before it began.
 func (r *run) fail(e *entry, err error) {
 	detail := err.Error()
-	r.log.Info().Str("command", e.command).Str("request", e.id).Err(err).Msg("command refused")
+	r.log.Info().Str("turn", e.turn.ID).Str("command", e.command).Str("request", e.id).Err(err).Msg("command refused")
 	e.note("failed", fromHost, "failed", detail)
 	event := "command_failed"
 	if errors.Is(err, drive.ErrQueueFull) {

@@ -72,11 +72,11 @@ func (d *device) send(ctx context.Context, frame contract.Frame, stop bool) {
 		d.r.own.add(id)
 		m := contract.StopMovement{MessageID: id, Reason: new("repeated")}
 		if _, err := client.Publish(ctx, d.r.bus, contract.MovementStop, m, client.WithExpiry(frameWithin)); err != nil && ctx.Err() == nil {
-			d.r.log.Debug().Err(err).Msg("stop not published")
+			d.r.log.Debug().Ctx(ctx).Err(err).Msg("stop not published")
 		}
 	}
 	if _, err := client.Publish(ctx, d.r.bus, contract.MovementFrame, frame, client.WithExpiry(frameWithin)); err != nil && ctx.Err() == nil {
-		d.r.log.Debug().Err(err).Msg("frame not published")
+		d.r.log.Debug().Ctx(ctx).Err(err).Msg("frame not published")
 	}
 }
 

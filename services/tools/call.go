@@ -41,7 +41,7 @@ func (r *run) onCall(ctx, calls context.Context, m client.Message[contract.ToolC
 		end, cancel := context.WithTimeout(context.WithoutCancel(calls), stopWait)
 		defer cancel()
 		if err := r.answer(end, m, res, err); err != nil {
-			r.log.Error().Err(err).Str("tool", t.ID).Msg("result not published")
+			r.log.Error().Ctx(end).Err(err).Str("tool", t.ID).Msg("result not published")
 		}
 	})
 	return nil

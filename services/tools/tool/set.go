@@ -52,9 +52,9 @@ func NewCaller(result int, log zerolog.Logger) *Caller {
 func (c *Caller) Call(ctx context.Context, t *Ready, args map[string]any) (Result, error) {
 	start := time.Now()
 	r, err := c.call(ctx, t, args)
-	e := c.log.Info()
+	e := c.log.Info().Ctx(ctx)
 	if err != nil {
-		e = c.log.Warn().Str("err", Cut(err.Error(), logged))
+		e = c.log.Warn().Ctx(ctx).Str("err", Cut(err.Error(), logged))
 	}
 	e.Str("tool", t.ID).Dur("took", time.Since(start)).Msg("tool call")
 	return r, err
@@ -116,7 +116,7 @@ func (t *Ready) check(args map[string]any) error {
 func (c *Caller) guarded(ctx context.Context, t *Ready, args map[string]any) (r Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.log.Error().Str("tool", t.ID).Msgf("panic: %v\n%s", p, debug.Stack())
+			c.log.Error().Ctx(ctx).Str("tool", t.ID).Msgf("panic: %v\n%s", p, debug.Stack())
 			r, err = Result{}, errPanic
 		}
 	}()
