@@ -187,8 +187,8 @@ func MCP(ctx context.Context, c config.Config, version string, in io.Reader, out
 	if err != nil {
 		return err
 	}
-	// Health takes whoever is called tars-… for a service.
-	o.ID, o.Name, o.NoHealth, o.Log, o.SessionExpiry = "tarsd-mcp-"+client.NewID()[:8], "mcp", true, log, -1
+	// It is no service: neither its name nor a heartbeat is to make health think so.
+	o.ID, o.Name, o.NoHealth, o.Heartbeat, o.Log, o.SessionExpiry = "tarsd-mcp-"+client.NewID()[:8], "mcp", true, -1, log, -1
 	bus, err := client.Connect(ctx, o)
 	if err != nil {
 		return err
