@@ -29,7 +29,7 @@ type MovementI2C struct {
 // MovementESP32 is the servo controller on the network.
 type MovementESP32 struct {
 	Device string   `yaml:"device" doc:"Its name in system/health."`
-	Drive  ESPDrive `yaml:"drive" doc:"commands: it runs the moves that it knows by itself, and nothing can interrupt one. frames: every move goes out as frames, coarser, and stops within 250 ms."`
+	Drive  ESPDrive `yaml:"drive" doc:"frames: every move goes out as frames, coarser, and stops within 250 ms. commands: the device runs the moves that it knows by itself, and nothing can interrupt one."`
 }
 
 // Servo is the calibration of one joint. Pulses are in ticks of 4.88 µs, 100 to 520.
@@ -75,7 +75,7 @@ func defaultMovement() Movement {
 		Backend: MoveSim, Rate: 550, Queue: 16,
 		IdleOff: Duration(10e9), DeadMan: Duration(5e8), MaxAge: Duration(5e9),
 		I2C:   MovementI2C{Address: 64},
-		ESP32: MovementESP32{Device: "movement-esp32", Drive: ESPCommands},
+		ESP32: MovementESP32{Device: "movement-esp32", Drive: ESPFrames},
 	}
 }
 

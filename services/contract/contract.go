@@ -65,6 +65,15 @@ func (t Topic[T]) At(name string) Topic[T] {
 	return t
 }
 
+// Wrapped is the topic with its messages in an envelope, also where the row says bare: for a sender
+// who wants to be understood by those alone who read envelopes, and whose repeats are to be known.
+func (t Topic[T]) Wrapped() Topic[T] {
+	if t.Form == Bare {
+		t.Form = Enveloped
+	}
+	return t
+}
+
 // Envelope is what is around a payload. Absent fields stay empty: identity and time are given by
 // whoever sends a message.
 type Envelope struct {

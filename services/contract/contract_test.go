@@ -143,3 +143,24 @@ func benchmark[T any](b *testing.B, t Topic[T], in []byte) {
 		}
 	})
 }
+
+// TestWrapped: a bare topic can be written in an envelope, and is read as before.
+func TestWrapped(t *testing.T) {
+	t.Parallel()
+	cmd := New[TestMovement]()
+	cmd.Command = "bow"
+	bare, err := MovementTest.Encode(Envelope{ID: "1"}, cmd)
+	require.NoError(t, err)
+	wrapped, err := MovementTest.Wrapped().Encode(Envelope{ID: "1", Source: "router"}, cmd)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		payload []byte
+		bare    bool
+	}{{bare, true}, {wrapped, false}} {
+		m, err := MovementTest.Decode(c.payload)
+		require.NoError(t, err)
+		assert.Equal(t, c.bare, m.Bare)
+		assert.Equal(t, "bow", m.Data.Command)
+	}
+	assert.Equal(t, Raw, AudioIn.Wrapped().Form, "bytes stay bytes")
+}

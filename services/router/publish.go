@@ -73,7 +73,9 @@ func (p *publisher) change(ctx context.Context, e effect) error {
 		if e.speed > 0 {
 			m.Speed = e.speed
 		}
-		return publish(ctx, p.bus, contract.MovementTest, m, motionLate)
+		// In an envelope, unlike others: repeats of it are recognised, and a device that reads bare commands
+		// leaves it to the movement service, which can stop what it begins.
+		return publish(ctx, p.bus, contract.MovementTest.Wrapped(), m, motionLate)
 	case release:
 		return publish(ctx, p.bus, contract.MovementResume, contract.ResumeMovement{Reason: new("voice")}, motionLate)
 	case remember:

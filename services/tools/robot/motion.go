@@ -76,7 +76,7 @@ func (r *Robot) mover(m contract.Move) func(context.Context, tool.Args) (tool.Re
 			delete(r.waiting, id)
 			r.mu.Unlock()
 		}()
-		if _, err := client.Publish(ctx, r.o.Bus, contract.MovementTest, cmd, client.WithExpiry(r.o.Motion)); err != nil {
+		if _, err := client.Publish(ctx, r.o.Bus, contract.MovementTest.Wrapped(), cmd, client.WithExpiry(r.o.Motion)); err != nil {
 			return tool.Result{}, fmt.Errorf("the move was not sent: %w", err)
 		}
 		return r.outcome(ctx, m.Name, ch)

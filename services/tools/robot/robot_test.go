@@ -133,7 +133,7 @@ func TestMoves(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "Done: big_shrug.", res.Text)
 	msg := sent.Next(t)
-	assert.True(t, msg.Bare)
+	assert.False(t, msg.Bare)
 	assert.Equal(t, "big_shrug", msg.Data.Command)
 	first := contract.Value(msg.Data.RequestID)
 	assert.Len(t, first, 32)
