@@ -1,0 +1,128 @@
+package router
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	begin := func() *stage {
+		s := newStage(t)
+		s.wake().heard("tell me a story")
+		s.done()
+		s.delta("u-tell me a story", "Once upon a time. And", 0, false).expect(Speaking, "say Once upon a time.")
+		s.d.wake(s.now, "interrupt", "u-tell me a story", nil)
+		return s.expect(Interrupted, "pause u-tell me a story", "cancel u-tell me a story")
+	}
+	s := begin()
+	s.d.wake(s.now, "resume", "", nil)
+	s.expect(Speaking, "resume u-tell me a story")
+	s = begin()
+	s.after(5*time.Second).expect(Speaking, "resume u-tell me a story") // the wake service died
+	s = begin()
+	s.heard("what time is it").expect(Speaking, "stop u-tell me a story", "say It is 3:04 PM.")
+	s = begin()
+	s.d.wake(s.now, "cancelled", "", nil)
+	s.expect(Idle, "stop u-tell me a story")
+	s = begin()
+	s.heard("never mind").expect(Idle, "stop u-tell me a story")
+	s = begin() // the end of the generation is no end of the pause
+	s.delta("u-tell me a story", "", 1, true)
+	s.d.response(s.now, "u-tell me a story", "", "cancelled")
+	s.expect(Interrupted)
+	s.d.wake(s.now, "interrupt", "", nil) // nor is another wake word
+	s.expect(Interrupted)
+	s.d.wake(s.now, "resume", "", nil)
+	s.expect(Speaking, "resume u-tell me a story")
+	s.spoken("speaking_end", "u-tell me a story").expect(Listening)
+	assert.Equal(t, "Once upon a time.", s.d.history.of("mic")[1].text)
+}
+
+// TestInterruptBetweenSentences covers a pause while nothing is spoken: nobody ends it but we.
+func TestInterruptBetweenSentences(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.typed("page", "tell me a story").expect(Thinking, "ask tell me a story (0)")
+	s.d.motion(s.now, "command_started", "")
+	s.d.wake(s.now, "interrupt", "", nil)
+	s.expect(Interrupted, "halt", "pause t-page", "cancel t-page")
+	s.after(5*time.Second).expect(Listening, "resume t-page")
+	s.typed("page", "another story").expect(Thinking, "ask another story (1)")
+	s.d.wake(s.now, "interrupt", "", nil)
+	s.expect(Interrupted, "pause t-page", "cancel t-page")
+	s.heard("what time is it").expect(Speaking, "stop t-page", "say It is 3:04 PM.")
+}
+
+// TestInterruptLeavesOthersAlone: an answer to somebody else is still made.
+func TestInterruptLeavesOthersAlone(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.heard("hey tars tell me a story").expect(Thinking, "ask tell me a story (0)")
+	s.typed("page", "when is dinner").expect(Thinking, "ask when is dinner (0)")
+	s.d.wake(s.now, "interrupt", "", nil)
+	s.expect(Interrupted, "pause u-hey tars tell me a story", "cancel u-hey tars tell me a story")
+	s.d.response(s.now, "t-page", "Soon.", "")
+	s.expect(Interrupted, "say Soon.")
+}
+
+func TestSpeechServiceStatus(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.typed("page", "say one two three").expect(Speaking, "say one two three")
+	s.spoken("paused", "t-page").expect(Interrupted)
+	s.spoken("resumed", "t-page").expect(Speaking)
+	s.spoken("stopped", "t-page").expect(Idle, "stop t-page")
+	s.spoken("speaking_end", "from-a-tool").expect(Listening)
+	s.after(20 * time.Second).expect(Idle)
+}
+
+// TestStoppedSpeech: the end of speech that was stopped asks nobody anything.
+func TestStoppedSpeech(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.typed("page", "say one two three").expect(Speaking, "say one two three")
+	s.spoken("speaking_start", "t-page").heard("stop").expect(Idle, "stop", "halt")
+	s.spoken("stopped", "t-page")
+	s.d.spoken(s.now, speech{event: "speaking_end", utt: "t-page", reason: "stop_word"})
+	s.expect(Idle)
+}
+
+// TestStopOfOthersSpeech: whoever let the robot speak, "stop" is heard meanwhile.
+func TestStopOfOthersSpeech(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.spoken("speaking_start", "from-a-tool").heard("stop").expect(Idle, "stop", "halt")
+	s.heard("stop").expect(Idle)
+	s.spoken("speaking_start", "from-a-tool").spoken("speaking_end", "from-a-tool").after(time.Minute)
+	s.heard("stop").expect(Idle)
+}
+
+// TestAnswerInParts: the replaced speech service begins and ends several times in one answer.
+func TestAnswerInParts(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.typed("page", "say one two three").expect(Speaking, "say one two three")
+	s.spoken("speaking_start", "t-page").spoken("speaking_end", "t-page").expect(Listening)
+	s.spoken("speaking_start", "t-page").expect(Speaking)
+	s.heard("stop").expect(Idle, "stop", "halt")
+	s.typed("page", "say four").expect(Speaking, "say four")
+	s.spoken("speaking_start", "t-page").spoken("speaking_end", "t-page").after(20 * time.Second).expect(Idle)
+	s.spoken("speaking_start", "t-page").expect(Speaking)
+	s.spoken("speaking_end", "t-page").expect(Listening)
+	s.wake().spoken("speaking_start", "t-page").expect(Listening, "say Hmm?") // now somebody speaks
+
+	s = newStage(t) // one that says what it has spoken
+	s.typed("page", "tell me about pi")
+	s.d.response(s.now, "t-page", "Pi is *3.14*. It goes on.", "")
+	s.expect(Speaking, "ask tell me about pi (0)", "say Pi is *3.14*.", "say It goes on.")
+	s.spoken("speaking_start", "t-page").spoken("speaking_end", "t-page", "Pi is 3.14.").expect(Speaking)
+	s.after(time.Second).spoken("speaking_start", "t-page").after(5 * time.Second).expect(Speaking)
+	s.spoken("speaking_end", "t-page", "It goes on.").expect(Listening)
+	s.typed("page", "and e")
+	s.d.response(s.now, "t-page", "One. Two.", "")
+	s.spoken("speaking_start", "t-page").spoken("speaking_end", "t-page", "One.")
+	s.after(3*time.Second).expect(Listening, "ask and e (2)", "say One.", "say Two.") // the rest never comes: nobody waits for it
+}
