@@ -105,10 +105,12 @@ func (c *Camera) stream(w http.ResponseWriter, r *http.Request, still func() boo
 	pace, due := time.Duration(float64(time.Second)/fps), time.Now()
 	for s.err == nil && still() {
 		s.part(pic)
-		if due = due.Add(pace); due.Before(time.Now()) {
-			due = time.Now()
+		if now := time.Now(); due.Before(now) {
+			due = now
 		}
-		if !sleepUntil(r.Context(), due) {
+		due = due.Add(pace)
+		// Half a pace early is in time: pictures come with a beat of their own.
+		if !sleepUntil(r.Context(), due.Add(-pace/2)) {
 			return
 		}
 		if pic, err = c.next(r.Context(), pic.seq, cameraQuiet+pace); err != nil {

@@ -91,6 +91,7 @@ var edges = map[string][]string{
 	"internal/legacy":        {},
 	"internal/esp32":         {},
 	"bench/cmd":              {"internal/crash/daemon", "internal/crash/rawmqtt"},
+	"bench/camera":           {"services/client"},
 	"bench/durable":          {"internal/crash/daemon", "internal/crash/rawmqtt"},
 }
 

@@ -188,7 +188,7 @@ func (r *run) lost(ctx context.Context, err error) {
 
 func (r *run) tell(ctx context.Context, u contract.CameraUpdate) {
 	if _, err := client.Publish(ctx, r.bus, contract.CameraStatus, u); err != nil && ctx.Err() == nil {
-		r.log.Debug().Err(err).Msg("status not published")
+		r.log.Debug().Ctx(ctx).Err(err).Msg("status not published")
 	}
 }
 
@@ -268,8 +268,10 @@ func (r *run) pump(ctx context.Context, rate func(time.Time) float64, wake <-cha
 		if stale {
 			fps = min(fps, staleRate)
 		}
+		// Half a pace early is in time, or a picture that comes at the pace of the pump would wait for
+		// a clock that has another beat.
 		due := sent.Add(pace(fps))
-		if wait := time.Until(due); wait > 0 {
+		if wait := time.Until(due.Add(-pace(fps) / 2)); wait > 0 {
 			sleep(ctx, wait, wake)
 			continue
 		}
@@ -288,9 +290,8 @@ func (r *run) pump(ctx context.Context, rate func(time.Time) float64, wake <-cha
 			seq = pic.seq
 		}
 		send(ctx, pic, why)
-		// A picture that comes a little late does not lower the rate; one that is a whole one late does.
-		if sent = due; time.Since(due) > pace(fps) {
-			sent = time.Now()
+		if sent = time.Now(); sent.Before(due) {
+			sent = due
 		}
 	}
 }
