@@ -24,10 +24,11 @@ type Peer struct {
 	IntervalMS int64    `json:"heartbeat_interval_ms,omitempty"`
 	LatencyMS  *float64 `json:"heartbeat_latency_ms,omitempty"`
 
-	Connects int    `json:"connects"` // since the broker started
-	Losses   int    `json:"losses"`   // connections that ended without a DISCONNECT
-	Restarts int    `json:"restarts"` // by its supervisor, as it told
-	Drops    uint64 `json:"drops"`    // messages that its clients did not get, or that were not taken from them
+	Connects int    `json:"connects"`          // since the broker started
+	Losses   int    `json:"losses"`            // connections that ended without a DISCONNECT
+	Restarts int    `json:"restarts"`          // by its supervisor, as it told
+	Drops    uint64 `json:"drops"`             // messages that its clients did not get, or that were not taken from them
+	Repeats  uint64 `json:"repeats,omitempty"` // of these none: messages that it sent again and that were delivered once
 }
 
 // Report is the health of all peers that are known or required, by name.
@@ -46,6 +47,9 @@ type Report struct {
 	Refused   uint64 `json:"refused,omitempty"`   // names that are none, or found no place among 1,024
 }
 
+// repeat is the reason under which hooks/dedup counts.
+const repeat = "duplicate"
+
 // Report tells the health of all peers as of now.
 func (w *Watcher) Report() Report {
 	rep := w.snapshot(func(r *record) bool { return r.needed || r.state != Unknown })
@@ -56,8 +60,12 @@ func (w *Watcher) Report() Report {
 			if !ok {
 				continue
 			}
-			for _, n := range info.Dropped {
-				p.Drops += n
+			for reason, n := range info.Dropped {
+				if reason == repeat {
+					p.Repeats += n
+				} else {
+					p.Drops += n
+				}
 			}
 			if info.Connected && info.LastPacket.After(p.LastSeen) {
 				p.LastSeen = info.LastPacket

@@ -11,7 +11,7 @@ import (
 func TestMetricsOfServices(t *testing.T) {
 	t.Parallel()
 	h := NewMetrics(MetricsOptions{
-		Services: func() []Service { return []Service{{"stt", true, 0}, {"tts", false, 7}} },
+		Services: func() []Service { return []Service{{"stt", true, 0, 0}, {"tts", false, 7, 3}} },
 		Spans:    func() (sent, dropped uint64) { return 5, 2 },
 	})
 	w := httptest.NewRecorder()
@@ -21,6 +21,7 @@ func TestMetricsOfServices(t *testing.T) {
 	for _, line := range []string{
 		`tarsd_service_up{service="stt"} 1`, `tarsd_service_restarts_total{service="stt"} 0`,
 		`tarsd_service_up{service="tts"} 0`, `tarsd_service_restarts_total{service="tts"} 7`,
+		`tarsd_service_dropped_total{service="tts"} 3`,
 		"tarsd_trace_spans_sent_total 5", "tarsd_trace_spans_dropped_total 2",
 	} {
 		assert.Contains(t, body, line+"\n")

@@ -91,7 +91,15 @@ func (a *App) peerFigures() []observe.Peer {
 
 func (a *App) adminHealth(w http.ResponseWriter, _ *http.Request) {
 	s := a.status()
-	answer(w, HealthReport{Report: a.peers.Report(), Tarsd: &s})
+	rep := a.peers.Report()
+	for _, f := range a.serviceFigures() { // what the broker does not see
+		for i := range rep.Peers {
+			if rep.Peers[i].Name == f.Name {
+				rep.Peers[i].Drops += f.Dropped
+			}
+		}
+	}
+	answer(w, HealthReport{Report: rep, Tarsd: &s})
 }
 
 // Health asks the tarsd that runs in the data directory. The error wraps ErrNotRunning if none

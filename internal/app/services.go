@@ -147,7 +147,7 @@ func (a *App) serviceFigures() []observe.Service {
 	all := a.Services()
 	out := make([]observe.Service, len(all))
 	for i, s := range all {
-		out[i] = observe.Service{Name: s.Name, Up: s.State == services.Ready, Restarts: s.Restarts}
+		out[i] = observe.Service{Name: s.Name, Up: s.State == services.Ready, Restarts: s.Restarts, Dropped: uint64(s.Bus.Dropped())} //nolint:gosec // a count
 	}
 	return out
 }

@@ -12,6 +12,16 @@ type Stats struct {
 	Unclaimed     int                 // messages that no subscription wanted
 }
 
+// Dropped is how many messages were neither handled nor sent: left out by the queues of subscriptions, or
+// not taken by the broker in time or at all.
+func (s Stats) Dropped() int {
+	n := s.Publishes.Dropped + s.Publishes.Expired
+	for i := range s.Subscriptions {
+		n += s.Subscriptions[i].Dropped
+	}
+	return n
+}
+
 // PublishStats counts publishes.
 type PublishStats struct {
 	Published int // QoS 0: written; otherwise acknowledged
