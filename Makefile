@@ -10,7 +10,7 @@ PROCESS = /(cmd/tarsd|internal/crash|internal/chaos|internal/dialogue|internal/i
 # How often the crash test kills in make test, and in make crash.
 KILLS       ?= 15
 KILLS_LONG  ?= 100
-FUZZTIME    ?= 3s
+FUZZTIME    ?= 2s
 
 .PHONY: help assets run build test check format vet lint race process fuzz arm64 interop-setup crash chaos bench release docs clean
 
