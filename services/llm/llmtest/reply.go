@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Reply is what a server does with one request, in parts.
@@ -170,6 +171,22 @@ func Endless(word string) Part {
 		for s.chunk(map[string]any{"content": word}, nil) {
 			if s.r.Context().Err() != nil {
 				return false
+			}
+		}
+		return false
+	}
+}
+
+// Drip sends a piece of text again and again, with a pause between, until the client leaves.
+func Drip(word string, pause time.Duration) Part {
+	return func(s *stream) bool {
+		tick := time.NewTicker(pause)
+		defer tick.Stop()
+		for s.chunk(map[string]any{"content": word}, nil) {
+			select {
+			case <-s.r.Context().Done():
+				return false
+			case <-tick.C:
 			}
 		}
 		return false
