@@ -36,7 +36,8 @@ var edges = map[string][]string{
 	"internal/trace":        {"services/client"},
 	"internal/wire":         {},
 	"internal/engine/use":   {},
-	"internal/assets":       {"internal/engine/use"}, // a build tool
+	"internal/engine/flite": {},
+	"internal/assets":       {"internal/engine/silero", "internal/engine/use"}, // a build tool
 	"services/memory":       {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},
 	"services/memory/index": {}, "services/memory/persona": {}, "services/memory/legacy": {},
 	"storage":           {},
@@ -54,6 +55,11 @@ var edges = map[string][]string{
 	"services/movement/drive":               {"services/movement/plan"},
 	"services/movement/pca9685":             {},
 	"services/movement/pca9685/pca9685test": {},
+
+	"internal/engine/onnx":       {},
+	"internal/engine/nn":         {},
+	"internal/engine/silero":     {"internal/engine/nn", "internal/engine/onnx"},
+	"internal/engine/enginetest": {}, // for tests
 
 	"services/router": {"services", "services/client", "services/contract"},
 	"services/camera": {"services", "services/client", "services/contract"},
@@ -113,6 +119,7 @@ var owners = map[string][]string{
 	"golang.org/x/image":                         {"services/camera"},
 	"github.com/BurntSushi/toml":                 {"services/memory/persona"},
 	"github.com/kljensen/snowball":               {"services/memory/index"},
+	"github.com/tetratelabs/wazero":              {"internal/engine/flite"},
 	"golang.org/x/term":                          {"cmd/tarsd", "internal/mqttcli"},
 	"github.com/mochi-mqtt/server/v2/hooks/stor": {}, // its storage loses messages
 	"periph.io/":                                 {"services/movement"},
@@ -150,7 +157,7 @@ func TestImportsRunOneWay(t *testing.T) {
 func TestBinaryLinksNoTests(t *testing.T) {
 	t.Parallel()
 	for pkg := range list(t, "-deps", "./cmd/tarsd") {
-		for _, no := range []string{"internal/crash", "internal/chaos", "internal/cutproxy", "services/servicetest", "internal/interop", "internal/legacy", "internal/conformance", "internal/esp32", "bench", "broker/brokertest", "services/llm/llmtest"} {
+		for _, no := range []string{"internal/crash", "internal/chaos", "internal/cutproxy", "services/servicetest", "internal/interop", "internal/legacy", "internal/conformance", "internal/esp32", "bench", "broker/brokertest", "services/llm/llmtest", "internal/engine/enginetest"} {
 			assert.False(t, pkg == no || strings.HasPrefix(pkg, no+"/"), "%s is linked in", pkg)
 		}
 	}

