@@ -61,6 +61,8 @@ var edges = map[string][]string{
 	"internal/engine/silero":     {"internal/engine/nn", "internal/engine/onnx"},
 	"internal/engine/enginetest": {}, // for tests
 
+	"services/tts/spoken": {},
+
 	"services/router": {"services", "services/client", "services/contract"},
 	"services/camera": {"services", "services/client", "services/contract"},
 	"services/llm": {
