@@ -113,7 +113,7 @@ var owners = map[string][]string{
 	"gonum.org/":                                 {"internal/audio"},
 	"github.com/mochi-mqtt/":                     {"broker", "hooks"},
 	"go.etcd.io/bbolt":                           {"storage"},
-	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/mqttcli", "services/client"},
+	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/audio", "internal/mqttcli", "services/client"},
 	"github.com/eclipse/":                        {"internal/mqttcli", "services/client"},
 	"github.com/alecthomas/kong":                 {"cmd/tarsd"},
 	"go.yaml.in/":                                {"internal/config"},
