@@ -2,10 +2,12 @@ package router
 
 import (
 	"context"
+	"net"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -260,4 +262,60 @@ func TestAnswersAreHeardInOrder(t *testing.T) {
 		assert.Equal(t, "Half of it.", w.says.Next(t).Data.Text)
 		assert.Equal(t, "I lost the connection in the middle of that.", w.says.Next(t).Data.Text)
 	}
+}
+
+// TestHealthOfBeforeIsHeard: what was retained before the router came counts, under each name, and what is said
+// later counts more.
+func TestHealthOfBeforeIsHeard(t *testing.T) {
+	t.Parallel()
+	bus := servicetest.Start(t)
+	peer := bus.Client(t, "page")
+	w := &world{t: t, peer: peer, says: servicetest.Collect(t, peer, contract.TTSSay), states: servicetest.Collect(t, peer, contract.DialogueState)}
+	send(w, contract.Health.At("tars-stt"), contract.HealthPing{OK: true, Event: new("ready")})
+	send(w, contract.Health.At("tts"), contract.HealthPing{OK: true, Event: new("ready")})
+	r, err := New(Defaults())
+	require.NoError(t, err)
+	bus.Run(t, r)
+	assert.Equal(t, "System online.", w.says.Next(t).Data.Text)
+	w.typed("what time is it")
+	w.state(Speaking)
+	send(w, contract.MovementStop, contract.StopMovement{})
+	w.state(Idle)
+	send(w, contract.Health.At("tts"), contract.HealthPing{OK: false, Event: new("shutdown")})
+	w.typed("what day is it")
+	assert.Equal(t, "follow_up", w.state(Listening).Reason, "nobody speaks any more: no state waits for that")
+}
+
+// TestNoStateOutlivesTheRouter: what is retained of the dialogue ends with the router, in order or not.
+func TestNoStateOutlivesTheRouter(t *testing.T) {
+	t.Parallel()
+	bus := servicetest.Start(t)
+	peer := bus.Client(t, "page")
+	w := &world{
+		t: t, peer: peer, states: servicetest.Collect(t, peer, contract.DialogueState), asks: servicetest.Collect(t, peer, contract.LLMRequest),
+		cancel: servicetest.Collect(t, peer, contract.LLMCancel),
+	}
+	r, err := New(Defaults())
+	require.NoError(t, err)
+	sup := bus.Run(t, r)
+	w.typed("what is love")
+	id := w.asks.Next(t).Data.ID
+	w.state(Thinking)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	require.NoError(t, sup.Stop(ctx))
+	assert.Equal(t, "stopped", w.state(Idle).Reason)
+	assert.Equal(t, id, w.cancel.Next(t).Data.ID, "nobody waits for the answer")
+
+	late := Defaults()
+	p := &publisher{bus: peer, log: zerolog.Nop(), o: &late}
+	p.publish(ctx, stateChange{contract.Dialogue{State: string(Listening), Since: unix(time.Now()), Deadline: new(unix(time.Now()))}})
+	w.state(Listening)
+	assert.Eventually(t, func() bool { // one that was lost: the broker forgets it
+		c := servicetest.Connect(t, client.Options{Dial: func(ctx context.Context) (net.Conn, error) { return bus.Broker.DialMemory(ctx) }, ID: client.NewID(), NoHealth: true})
+		states, says := servicetest.Collect(t, c, contract.DialogueState), servicetest.Collect(t, c, contract.TTSSay)
+		send(w, contract.TTSSay, contract.Say{Text: "behind what is retained"})
+		says.Next(t)
+		return states.Len() == 0
+	}, 10*time.Second, 200*time.Millisecond)
 }

@@ -1,8 +1,11 @@
 package router
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -125,4 +128,27 @@ func TestAnswerInParts(t *testing.T) {
 	s.d.response(s.now, "t-page", "One. Two.", "")
 	s.spoken("speaking_start", "t-page").spoken("speaking_end", "t-page", "One.")
 	s.after(3*time.Second).expect(Listening, "ask and e (2)", "say One.", "say Two.") // the rest never comes: nobody waits for it
+}
+
+// TestHistory: of each origin the last lines are kept, and the origin that was silent longest goes.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	h := newHistories(4)
+	for i := range 10 {
+		h.add("a", user, fmt.Sprint("question ", i), time.Time{})
+		h.add("a", assistant, fmt.Sprint("answer ", i), time.Time{})
+	}
+	assert.Equal(t, []line{{user, "question 8", time.Time{}}, {assistant, "answer 8", time.Time{}}, {user, "question 9", time.Time{}}, {assistant, "answer 9", time.Time{}}}, h.of("a"))
+	h.add("a", user, strings.Repeat("ä", 3*maxLineChars), time.Time{})
+	assert.LessOrEqual(t, utf8.RuneCountInString(h.of("a")[3].text), maxLineChars+2)
+	h.forget("a")
+	assert.Equal(t, []string{assistant, user, assistant}, roles(h.of("a")))
+	h.forget("nobody")
+	for i := range 3 * maxOrigins {
+		h.add(fmt.Sprint("page ", i), user, "hello", time.Time{})
+	}
+	assert.Len(t, h.lines, maxOrigins)
+	assert.Empty(t, h.of("a"))
+	h.clear()
+	assert.Empty(t, h.of("page 95"))
 }
