@@ -74,7 +74,7 @@ func (c Camera) check(key string, ps *Problems) {
 		min, max float64
 	}{
 		{"fps", c.FPS, 0.1, 60}, {"quality", float64(c.Quality), 0, 100}, {"jpeg_rate", c.JPEGRate, 0, 60}, {"frame_rate", c.FrameRate, 0, 60},
-		{"viewers", float64(c.Viewers), 0, 10000},
+		{"viewers", float64(c.Viewers), 0, 100},
 		{"width", float64(c.Width), 0, 8192}, {"height", float64(c.Height), 0, 8192}, {"motion.threshold", c.Motion.Threshold, 0.0001, 1},
 	} {
 		if v.is < v.min || v.is > v.max {

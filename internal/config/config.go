@@ -31,12 +31,13 @@ type Config struct {
 
 	// One field per service of this version; its type has a check method, in a file of its own.
 	// The order is that of tarsd check.
-	Memory   Memory   `yaml:"memory"`
-	LLM      LLM      `yaml:"llm"`
-	Tools    Tools    `yaml:"tools"`
-	Router   Router   `yaml:"router"`
-	Camera   Camera   `yaml:"camera"`
-	Movement Movement `yaml:"movement"`
+	Memory        Memory        `yaml:"memory"`
+	LLM           LLM           `yaml:"llm"`
+	Tools         Tools         `yaml:"tools"`
+	Router        Router        `yaml:"router"`
+	Camera        Camera        `yaml:"camera"`
+	Movement      Movement      `yaml:"movement"`
+	HomeAssistant HomeAssistant `yaml:"homeassistant"`
 }
 
 // Log says what is written to stderr and how.
@@ -153,17 +154,18 @@ func Default() Config {
 			BufferTotalBytes:      256 * MiB,
 			WriteTimeout:          Duration(10 * time.Second),
 		},
-		Memory:   defaultMemory(),
-		LLM:      defaultLLM(),
-		Tools:    defaultTools(),
-		Router:   defaultRouter(),
-		Camera:   defaultCamera(),
-		Movement: defaultMovement(),
-		Access:   Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
-		Dedup:    defaultDedup(),
-		Devices:  Devices{ESP32: true, Legacy: true},
-		Health:   defaultHealth(),
-		Trace:    Trace{Queue: 2048},
+		Memory:        defaultMemory(),
+		LLM:           defaultLLM(),
+		Tools:         defaultTools(),
+		Router:        defaultRouter(),
+		Camera:        defaultCamera(),
+		Movement:      defaultMovement(),
+		HomeAssistant: defaultHomeAssistant(),
+		Access:        Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
+		Dedup:         defaultDedup(),
+		Devices:       Devices{ESP32: true, Legacy: true},
+		Health:        defaultHealth(),
+		Trace:         Trace{Queue: 2048},
 	}
 }
 
