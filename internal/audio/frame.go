@@ -41,6 +41,9 @@ func Duration(n, rate int) time.Duration {
 	return time.Duration(n) * time.Second / time.Duration(rate)
 }
 
+// Samples returns how many samples a time has at a rate.
+func Samples(d time.Duration, rate int) int { return int(d * time.Duration(rate) / time.Second) }
+
 // framer makes frames of pieces of any length and rate.
 type framer struct {
 	rs   *Resampler // nil at 16 kHz
@@ -65,20 +68,24 @@ func newFramer(rate int, emit func(Frame)) (*framer, error) {
 // sound before it is dropped, less than a frame and what the resampler held back.
 func (f *framer) add(pcm []int16, at time.Time, gap bool) {
 	if gap {
-		f.buf, f.gap = f.buf[:0], true
-		if f.rs != nil {
-			f.rs.Reset()
-		}
+		f.restart()
 	}
 	if f.rs == nil {
 		f.at = at.Add(-Duration(len(f.buf), Rate))
 		f.buf = append(f.buf, pcm...)
 	} else {
-		// What is held back comes before this piece, but for the first piece after a reset.
 		f.at = at.Add(-Duration(len(f.buf), Rate) - f.rs.Held())
 		f.buf = f.rs.Process(f.buf, pcm)
 	}
 	f.take()
+}
+
+// restart forgets the sound so far, and marks the gap.
+func (f *framer) restart() {
+	f.buf, f.gap = f.buf[:0], true
+	if f.rs != nil {
+		f.rs.Reset()
+	}
 }
 
 // finish hands out what is left, filled up with silence.

@@ -18,7 +18,7 @@ const (
 	crossings  = 48
 	kaiserBeta = 8.0
 	rollOff    = 0.947   // -6 dB point, so that the transition ends at half of the lower rate
-	maxTable   = 1 << 21 // coefficients: bounds memory for rates that have little in common
+	maxTable   = 1 << 18 // coefficients: bounds memory for rates that have little in common
 )
 
 // Resampler changes the rate of mono sound, piece by piece: a polyphase filter of a windowed sinc.

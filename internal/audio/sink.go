@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 )
@@ -58,10 +57,7 @@ func OpenSink(ctx context.Context, spec string, rate int) (Sink, error) {
 }
 
 func openSink(ctx context.Context, spec string, rate int) (Sink, error) {
-	kind, arg, _ := strings.Cut(spec, ":")
-	if kind, server, ok := strings.Cut(spec, "@"); ok && kind == "pulse" { // a server has colons too
-		return reviving(ctx, func(ctx context.Context) (Sink, error) { return openPulseSink(ctx, "@"+server, rate) })
-	}
+	kind, arg := splitSpec(spec)
 	switch kind {
 	case "pulse":
 		return reviving(ctx, func(ctx context.Context) (Sink, error) { return openPulseSink(ctx, arg, rate) })
