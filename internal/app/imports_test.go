@@ -57,11 +57,12 @@ var edges = map[string][]string{
 	"services/movement/pca9685":             {},
 	"services/movement/pca9685/pca9685test": {},
 
-	"internal/engine/onnx":         {},
-	"internal/engine/nn":           {},
-	"internal/engine/silero":       {"internal/engine/nn", "internal/engine/onnx"},
-	"internal/engine/openwakeword": {"internal/engine/nn", "internal/engine/onnx"},
-	"internal/engine/enginetest":   {}, // for tests
+	"internal/engine/onnx":               {},
+	"internal/engine/nn":                 {},
+	"internal/engine/silero":             {"internal/engine/nn", "internal/engine/onnx"},
+	"internal/engine/openwakeword":       {"internal/engine/nn", "internal/engine/onnx"},
+	"internal/engine/openwakeword/train": {"internal/engine/nn", "internal/engine/openwakeword"},
+	"internal/engine/enginetest":         {}, // for tests
 
 	"services/tts/spoken": {},
 
