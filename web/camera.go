@@ -43,7 +43,7 @@ const (
 	cameraRetry  = time.Second      // between two tries of a feed that fails
 	cameraQuiet  = 5 * time.Second  // without a picture a stream ends, or does not begin
 	cameraWrite  = 10 * time.Second // a viewer that takes no picture for so long is given up
-	snapshotAge  = 2 * time.Second  // older ones are not sent
+	snapshotAge  = 2 * time.Second  // older pictures are not sent
 	snapshotWait = 3 * time.Second
 	snapshotRate = 10.0 // pictures a second that are asked for, so that the first comes soon
 	maxSnapshots = 16   // at a time
@@ -196,26 +196,26 @@ var (
 	errStale        = errors.New("the camera has no new pictures")
 )
 
-// newest is the newest picture that came within age, if it is not number seq, and a channel that is
-// closed when there may be another one.
-func (c *Camera) newest(seq int, age time.Duration) (*Picture, <-chan struct{}, error) {
+// newest is the newest picture, if it is not number seq, nor old, nor from before a time, and a
+// channel that is closed when there may be another one.
+func (c *Camera) newest(seq int, from time.Time) (*Picture, <-chan struct{}, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, nil, errCameraClosed
 	}
-	if c.pic == nil || c.pic.seq == seq || time.Since(c.pic.came) > age {
+	if c.pic == nil || c.pic.seq == seq || c.pic.came.Before(from) || time.Since(c.pic.came) > snapshotAge {
 		return nil, c.changed, nil
 	}
 	return c.pic, c.changed, nil
 }
 
-// next waits for a newer picture than number seq.
-func (c *Camera) next(ctx context.Context, seq int, within time.Duration) (*Picture, error) {
+// next waits for a newer picture than number seq, that comes at a time or later.
+func (c *Camera) next(ctx context.Context, seq int, from time.Time, within time.Duration) (*Picture, error) {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	for {
-		pic, changed, err := c.newest(seq, snapshotAge)
+		pic, changed, err := c.newest(seq, from)
 		if pic != nil || err != nil {
 			return pic, err
 		}

@@ -91,7 +91,7 @@ func (c *Camera) stream(w http.ResponseWriter, r *http.Request, still func() boo
 		return
 	}
 	defer c.leave(v)
-	pic, err := c.next(r.Context(), 0, cameraQuiet)
+	pic, err := c.next(r.Context(), 0, time.Time{}, cameraQuiet)
 	if err != nil {
 		unavailable(w, err.Error())
 		return
@@ -105,30 +105,17 @@ func (c *Camera) stream(w http.ResponseWriter, r *http.Request, still func() boo
 	pace, due := time.Duration(float64(time.Second)/fps), time.Now()
 	for s.err == nil && still() {
 		s.part(pic)
-		if now := time.Now(); due.Before(now) {
-			due = now
+		if due.Before(pic.came) {
+			due = pic.came
 		}
 		due = due.Add(pace)
-		// Half a pace early is in time: pictures come with a beat of their own.
-		if !sleepUntil(r.Context(), due.Add(-pace/2)) {
-			return
-		}
-		if pic, err = c.next(r.Context(), pic.seq, cameraQuiet+pace); err != nil {
+		// A picture that comes is sent at once, or left out. Half a pace early is in time: pictures do not
+		// come with the beat of a clock.
+		if pic, err = c.next(r.Context(), pic.seq, due.Add(-pace/2), cameraQuiet+pace); err != nil {
 			break
 		}
 	}
 	s.end()
-}
-
-func sleepUntil(ctx context.Context, at time.Time) bool {
-	timer := time.NewTimer(time.Until(at))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // partWriter writes the parts of a stream. The boundary follows each picture at once, because
@@ -200,7 +187,7 @@ func (c *Camera) snapshot(w http.ResponseWriter, r *http.Request, _ func() bool)
 		return
 	}
 	defer c.leave(v)
-	pic, err := c.next(r.Context(), 0, snapshotWait)
+	pic, err := c.next(r.Context(), 0, time.Time{}, snapshotWait)
 	if err == nil && pic.Stale && r.URL.Query().Get("stale") != "ok" {
 		pic.describe(w.Header())
 		err = errStale

@@ -268,31 +268,32 @@ func (r *run) pump(ctx context.Context, rate func(time.Time) float64, wake <-cha
 		if stale {
 			fps = min(fps, staleRate)
 		}
-		// Half a pace early is in time, or a picture that comes at the pace of the pump would wait for
-		// a clock that has another beat.
+		// A picture is sent as soon as it is there, or not at all: waiting would only make it old. Half a
+		// pace early is in time, since pictures do not come with the beat of a clock.
 		due := sent.Add(pace(fps))
-		if wait := time.Until(due.Add(-pace(fps) / 2)); wait > 0 {
+		early := due.Add(-pace(fps) / 2)
+		if wait := time.Until(early); wait > 0 {
 			sleep(ctx, wait, wake)
 			continue
 		}
 		pic, changed, lost := r.new.get()
-		if lost == nil && (pic == nil || pic.seq == seq) {
+		if lost == nil && (pic == nil || pic.seq == seq || pic.at.Before(early)) {
 			select {
 			case <-changed:
 			case <-ctx.Done():
 			}
-			continue // the picture is sent as soon as it is there
+			continue
 		}
-		why := ""
+		why, at := "", time.Now()
 		if stale = lost != nil; stale {
 			why = lost.Error()
 		} else {
-			seq = pic.seq
+			seq, at = pic.seq, pic.at
+		}
+		if sent = due; sent.Before(at) {
+			sent = at
 		}
 		send(ctx, pic, why)
-		if sent = time.Now(); sent.Before(due) {
-			sent = due
-		}
 	}
 }
 

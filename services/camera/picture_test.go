@@ -219,3 +219,30 @@ func TestOptions(t *testing.T) {
 		assert.ErrorContains(t, o.Validate(), name)
 	}
 }
+
+// BenchmarkPicture is what one picture of 640 by 480 pixels costs: drawn and encoded, passed on as it
+// is, and turned.
+func BenchmarkPicture(b *testing.B) {
+	pic, err := encodeJPEG(testPicture(640, 480, 1, time.Unix(1, 0)), 80)
+	require.NoError(b, err)
+	for name, c := range map[string]struct {
+		make func(n int) frame
+		o    Options
+	}{
+		"test":   {func(n int) frame { return frame{img: testPicture(640, 480, n, time.Unix(1, 0))} }, Options{Width: 640, Height: 480}},
+		"passed": {func(int) frame { return frame{jpeg: pic.data} }, Options{Width: 640, Height: 480}},
+		"turned": {func(int) frame { return frame{jpeg: pic.data} }, Options{Width: 640, Height: 480, Rotation: 180}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				f := c.make(n)
+				n++
+				if _, err := f.render(&c.o); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
