@@ -5,7 +5,7 @@ var (
 	AudioIn = Topic[[]byte]{Spec{
 		Name: "audio/in/+", Type: "audio.in", Form: Raw,
 		Reason:     "sound is bytes",
-		Publishers: []string{"device", "page"}, Subscribers: []string{"stt", "wake"},
+		Publishers: []string{"device", "page"}, Subscribers: []string{"stt", "wake", "tts"},
 		Doc: "Microphone of a site: 16 kHz mono, signed 16 bit, little endian, 20 ms (640 bytes) a message.",
 	}}
 	AudioOut = Topic[[]byte]{Spec{

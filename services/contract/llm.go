@@ -4,12 +4,12 @@ package contract
 var (
 	LLMRequest = Topic[ChatRequest]{Spec{
 		Name: "llm/request", Type: "llm.request", QoS: 1, Dedup: true,
-		Publishers: []string{"router", "page"}, Subscribers: []string{"llm"},
+		Publishers: []string{"router", "page"}, Subscribers: []string{"llm", "tts"},
 		Doc: "Answer a text. Deduplicated: a repeat would be answered, and spoken, twice.",
 	}}
 	LLMResponse = Topic[ChatResponse]{Spec{
 		Name: "llm/response", Type: "llm.response", QoS: 1, Dedup: true,
-		Publishers: []string{"llm"}, Subscribers: []string{"router", "memory", "ui", "page"},
+		Publishers: []string{"llm"}, Subscribers: []string{"router", "tts", "memory", "ui", "page"},
 		Doc: "The whole answer or an error, after the stream. Deduplicated: a repeat could be spoken again.",
 	}}
 	LLMStream = Topic[ChatDelta]{Spec{
@@ -19,7 +19,7 @@ var (
 	}}
 	LLMCancel = Topic[ChatCancel]{Spec{
 		Name: "llm/cancel", Type: "llm.cancel", QoS: 1,
-		Publishers: []string{"router", "page"}, Subscribers: []string{"llm", "router"},
+		Publishers: []string{"router", "page"}, Subscribers: []string{"llm", "router", "tts"},
 		Doc: "Give up on an answer. Not deduplicated: a repeat finds nothing to cancel, and one that was lost must get through.",
 	}}
 )

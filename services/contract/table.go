@@ -30,7 +30,7 @@ type row interface {
 func topics() []row {
 	return []row{
 		STTFinal, STTPartial, STTAudioFFT,
-		TTSSay, TTSStatus, TTSControl,
+		TTSSay, TTSStatus, TTSProgress, TTSState, TTSControl,
 		WakeEvent, WakeMic, WakeHealth, WakeScore,
 		LLMRequest, LLMResponse, LLMStream, LLMCancel,
 		ToolsRegistry, ToolCallRequest, ToolCallResult,

@@ -1,5 +1,7 @@
 package contract
 
+import "errors"
+
 // Speech output.
 var (
 	TTSSay = Topic[Say]{Spec{
@@ -13,11 +15,21 @@ var (
 		Publishers: []string{"tts"}, Subscribers: []string{"router", "stt", "wake", "ui", "page"},
 		Doc: "What the speaker does: exactly one speaking_start and one speaking_end per utterance.",
 	}}
+	TTSProgress = Topic[SpeechProgress]{Spec{
+		Name: "tts/progress", Type: "tts.progress",
+		Publishers: []string{"tts"}, Subscribers: []string{"stt", "wake", "ui", "page"},
+		Doc: "A sentence begins to sound.",
+	}}
+	TTSState = Topic[SpeechState]{Spec{
+		Name: "tts/state", Type: "tts.state", QoS: 1, Retain: true,
+		Publishers: []string{"tts"}, Subscribers: []string{"ui", "page"},
+		Doc: "How the speaker is set. Retained state: a repeat changes nothing.",
+	}}
 	TTSControl = Topic[SpeechControl]{Spec{
 		Name: "tts/control", Type: "tts.control", QoS: 1, Form: Bare, Dedup: true,
 		Reason:     "the legacy speech service takes action and reason at the top level only",
 		Publishers: []string{"wake", "router", "tools", "page"}, Subscribers: []string{"tts"},
-		Doc: "Pause, resume or stop what is spoken. Deduplicated when it comes in an envelope: a late repeat of resume would undo a newer pause.",
+		Doc: "Pause, resume or stop what is spoken; mute, unmute, volume. Deduplicated when it comes in an envelope: a late repeat of resume would undo a newer pause.",
 	}}
 )
 
@@ -62,14 +74,45 @@ const (
 	ActionStop   = "stop"
 	ActionMute   = "mute"
 	ActionUnmute = "unmute"
+	ActionVolume = "volume"
 )
 
 // SpeechControl is a command to the speaker. Its id and its reason are those of the legacy peers,
 // not of their documents: the legacy speaker ignores a command without a reason, so there is always one.
 type SpeechControl struct {
 	MessageID string  `json:"message_id" contract:"id" doc:"own id"`
-	Action    string  `json:"action" contract:"required,fold" enum:"pause,resume,stop,mute,unmute" doc:"what to do"`
+	Action    string  `json:"action" contract:"required,fold" enum:"pause,resume,stop,mute,unmute,volume" doc:"what to do"`
 	Reason    string  `json:"reason" contract:"nullok" default:"requested" doc:"such as wake_interrupt, wake_resume, wake_timeout, wake_cancel"`
-	ID        *string `json:"id" doc:"utterance that is meant; without one the present one"`
+	ID        *string `json:"id" doc:"utterance that is meant; without one the present one, and of a stop all"`
+	Volume    *int    `json:"volume" contract:"drop" min:"0" max:"100" doc:"of the action volume, percent"`
+	TS        float64 `json:"ts" contract:"now" doc:"Unix seconds"`
+}
+
+// Check implements the rule over two fields.
+func (c *SpeechControl) Check() error {
+	if c.Action == ActionVolume && c.Volume == nil {
+		return errors.New("volume: missing, the action needs it")
+	}
+	return nil
+}
+
+// SpeechProgress tells which sentence begins to sound.
+type SpeechProgress struct {
+	MessageID string  `json:"message_id" contract:"id" doc:"own id"`
+	UttID     *string `json:"utt_id" doc:"utterance of the say"`
+	Part      int     `json:"part" contract:"required" min:"0" doc:"number of the sentence in the utterance, from 0"`
+	Text      string  `json:"text" contract:"required" doc:"the sentence, cleaned"`
+	Engine    *string `json:"engine" doc:"who made the sound"`
+	AfterMS   *int    `json:"after_ms" min:"0" doc:"milliseconds since the text came; of the first sentence of a text that had not to wait for another"`
+	TS        float64 `json:"ts" contract:"now" doc:"Unix seconds"`
+}
+
+// SpeechState is how the speaker is set.
+type SpeechState struct {
+	MessageID string  `json:"message_id" contract:"id" doc:"own id"`
+	Engine    *string `json:"engine" doc:"who is asked first; null: there is none"`
+	Sink      string  `json:"sink" contract:"required" doc:"where sound of this machine goes; none: nowhere"`
+	Muted     bool    `json:"muted" default:"false" doc:"nothing is heard"`
+	Volume    int     `json:"volume" default:"100" min:"0" max:"100" doc:"percent"`
 	TS        float64 `json:"ts" contract:"now" doc:"Unix seconds"`
 }
