@@ -12,11 +12,12 @@ import (
 
 // pulseSink plays on a sound server. The server says how much it takes: there is no clock of ours.
 type pulseSink struct {
-	p     *pulseConn
-	index uint32
-	rate  int
-	gate  *gate
-	wait  sync.WaitGroup // drains that the server has not answered
+	p      *pulseConn
+	index  uint32
+	rate   int
+	gate   *gate
+	device time.Duration  // what the device itself holds, which a flush cannot take from every one
+	wait   sync.WaitGroup // drains that the server has not answered
 
 	mu     sync.Mutex // guards what follows
 	credit int        // bytes that the server wants
@@ -56,7 +57,7 @@ func openPulseSink(ctx context.Context, arg string, rate int) (Sink, error) {
 		p.close()
 		return nil, fmt.Errorf("%w: play on %q: %w", ErrNoDevice, name, err)
 	}
-	s.index, s.credit = r.StreamIndex, int(r.Missing)
+	s.index, s.credit, s.device = r.StreamIndex, int(r.Missing), time.Duration(r.SinkLatency)*time.Microsecond
 	if err := p.join(s.index, s); err != nil {
 		p.close()
 		return nil, err
