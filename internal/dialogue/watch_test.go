@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -98,6 +99,9 @@ func watch(t testing.TB, c *client.Client) *watcher {
 	return w
 }
 
+// sure are the kinds that must not be lost on the way.
+var sure = []string{"say", "ask", "response", "control", "cancel", "call", "move", "halt", "release", "added", "forgotten", "persona", "state", "input", "wake"}
+
 // keep looks at the clock.
 func (w *watcher) keep(ctx context.Context) {
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -158,6 +162,9 @@ func (w *watcher) take(_ context.Context, m client.RawMessage) error {
 	read(&e, m)
 	if e.kind == "" {
 		return nil
+	}
+	if m.QoS == 0 && slices.Contains(sure, e.kind) {
+		w.fault("%s %q came at QoS 0", e.kind, e.text)
 	}
 	w.judge(&e)
 	w.events = append(w.events, e)
