@@ -430,7 +430,7 @@ func FuzzDialogue(f *testing.F) {
 				d.tick(now)
 			}
 			utt := "u" + fmt.Sprint(b%3)
-			switch b % 12 {
+			switch b % 14 {
 			case 0:
 				d.wake(now, []string{"wake", "interrupt", "resume", "cancelled", "timeout", "x"}[i%6], utt, nil)
 			case 1, 2, 3:
@@ -448,6 +448,15 @@ func FuzzDialogue(f *testing.F) {
 				d.halted(now)
 			case 11:
 				d.cancelled(now, utt)
+			case 12:
+				d.motion(now, []string{"command_started", "command_failed", "command_completed", "emergency_stop", "stop_cleared"}[i%5], motionID+utt)
+			case 13:
+				d.partial(now, "well")
+			}
+			for _, e := range d.out {
+				if say, ok := e.(saySpeech); ok && broken(say) {
+					t.Fatalf("%q is said of a turn that was broken off", say.text)
+				}
 			}
 			if (d.state == Idle) != d.deadline.IsZero() {
 				t.Fatalf("%s with the deadline %v", d.state, d.deadline)
