@@ -48,7 +48,8 @@ func (s *PeerSink) Write(ctx context.Context, pcm []int16) error {
 	piece := s.rate / 50
 	for len(pcm) > 0 {
 		n := min(piece, len(pcm))
-		if err := sleep(ctx, time.Until(s.until)-s.ahead+Duration(n, s.rate)); err != nil {
+		unheard := max(0, time.Until(s.until)) // which is far from zero before the first piece
+		if err := sleep(ctx, unheard+Duration(n, s.rate)-s.ahead); err != nil {
 			return err
 		}
 		s.open = true
