@@ -72,8 +72,12 @@ func (a *aplay) Send(ctx context.Context, pcm []int16) error {
 			return err
 		}
 	}
-	a.in.SetWriteDeadline(time.Now().Add(pulseTimeout))
-	stop := context.AfterFunc(ctx, func() { a.in.SetWriteDeadline(time.Now()) })
+	if err := a.in.SetWriteDeadline(time.Now().Add(pulseTimeout)); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() {
+		a.in.SetWriteDeadline(time.Now()) //nolint:errcheck // it was possible before
+	})
 	_, err := a.in.Write(AppendBytes(nil, pcm))
 	stop()
 	if err == nil || ctx.Err() != nil {

@@ -87,21 +87,6 @@ func energy(pcm []int16) float64 {
 	return sum
 }
 
-// align finds where want begins in got, and how alike they are: 1 is the same but for loudness.
-func align(want, got []int16) (at int, alike float64) {
-	for lag := 0; lag+len(want) <= len(got); lag++ {
-		piece := got[lag:][:len(want)]
-		sum := 0.0
-		for i := 0; i < len(want); i += 7 {
-			sum += float64(want[i]) * float64(piece[i])
-		}
-		if c := sum * 7 / math.Sqrt(energy(want)*energy(piece)+1); c > alike {
-			at, alike = lag, c
-		}
-	}
-	return at, alike
-}
-
 // play writes all of it and waits for the end.
 func play(t *testing.T, s Sink, pcm []int16) {
 	t.Helper()

@@ -52,10 +52,10 @@ func TestFeed(t *testing.T) {
 						frames = append(frames, fr)
 					}
 				}
-				got := sound(frames)
+				got := join(frames)
 				assert.InDelta(t, Rate, len(got), 800)
 				if rate >= Rate { // else the top of the sweep is not there
-					_, alike := align(want[:12000], got)
+					_, alike := find(want[:12000], got)
 					assert.Greater(t, alike, 0.98)
 				}
 				for i, fr := range frames {

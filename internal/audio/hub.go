@@ -13,8 +13,8 @@ import (
 const (
 	DefaultDepth = 100 // 2 s
 
-	backoffMin   = 250 * time.Millisecond
-	backoffMax   = 5 * time.Second
+	backoffFirst = 250 * time.Millisecond
+	backoffLast  = 5 * time.Second
 	backoffReset = 10 * time.Second // of sound, after which a loss is a new one
 	defaultStall = 3 * time.Second
 )
@@ -97,7 +97,7 @@ func (l *Listener) Close() {
 // returns nil. Listeners get io.EOF in both cases.
 func (h *Hub) Run(ctx context.Context) error {
 	defer h.finish()
-	wait, lost := backoffMin, false
+	wait, lost := backoffFirst, false
 	for {
 		n, err := h.once(ctx, lost)
 		if ctx.Err() != nil {
@@ -111,12 +111,12 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 		lost = true
 		if time.Duration(n)*FrameTime >= backoffReset {
-			wait = backoffMin
+			wait = backoffFirst
 		}
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
-		wait = min(2*wait, backoffMax)
+		wait = min(2*wait, backoffLast)
 	}
 }
 
@@ -126,7 +126,7 @@ func (h *Hub) once(ctx context.Context, gap bool) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer src.Close() //nolint:errcheck // it is lost, or nobody listens any more
+	defer src.Close()
 	for {
 		f, err := h.read(ctx, src)
 		if err != nil {

@@ -69,13 +69,6 @@ func (p *tape) until(t *testing.T, moment time.Time) (frames []Frame) {
 	}
 }
 
-func sound(frames []Frame) (pcm []int16) {
-	for _, f := range frames {
-		pcm = append(pcm, f.PCM...)
-	}
-	return pcm
-}
-
 // TestPulsePlaysAll: what was drained has been heard, to the last sample and unchanged, when the
 // frames say that it was.
 func TestPulsePlaysAll(t *testing.T) {
@@ -96,8 +89,8 @@ func TestPulsePlaysAll(t *testing.T) {
 		require.ErrorIs(t, <-mic.done, context.Canceled)
 		want, err = Resample(want, rate, Rate)
 		require.NoError(t, err)
-		got := sound(frames)
-		at, alike := align(want, got)
+		got := join(frames)
+		at, alike := find(want, got)
 		assert.Greater(t, alike, 0.99)
 		assert.InDelta(t, 1, energy(got)/energy(want), 0.01)
 		heard := frames[at/FrameLen].At
@@ -143,8 +136,8 @@ func TestPulseFlush(t *testing.T) {
 	want := sweep(Rate/4, Rate, 8000)
 	begin := time.Now()
 	play(t, s, want)
-	got := sound(mic.until(t, time.Now().Add(100*time.Millisecond)))
-	_, alike := align(want, got)
+	got := join(mic.until(t, time.Now().Add(100*time.Millisecond)))
+	_, alike := find(want, got)
 	assert.Greater(t, alike, 0.99)
 	assert.Less(t, time.Since(begin), time.Second)
 	require.NoError(t, s.Close())
@@ -195,7 +188,7 @@ func TestPulseComesBack(t *testing.T) {
 			gaps++
 		}
 	}
-	_, alike := align(want, got)
+	_, alike := find(want, got)
 	assert.Greater(t, alike, 0.99)
 	assert.GreaterOrEqual(t, gaps, 1, "the frame after the loss says so")
 	cancel()

@@ -71,7 +71,7 @@ func (r *reviver) judge(s Sink, err error) error {
 		r.sink, r.err = nil, err
 	}
 	r.mu.Unlock()
-	s.Close() //nolint:errcheck // it is lost, as err says
+	s.Close()
 	return err
 }
 
