@@ -17,7 +17,7 @@ const module = "github.com/tarsd/tarsd"
 // edges says which packages of ours a package may import, tests aside. It is the direction that
 // ARCHITECTURE.md draws: a new edge is a decision, and belongs there too.
 var edges = map[string][]string{
-	"cmd/tarsd": {"internal/app", "internal/config", "internal/mqttcli"},
+	"cmd/tarsd": {"internal/app", "internal/audio", "internal/config", "internal/mqttcli"},
 	"internal/app": {
 		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "storage", "web", "services/movement", "services/movement/plan",
 	},
