@@ -64,6 +64,8 @@ var edges = map[string][]string{
 	"internal/engine/openwakeword/train": {"internal/engine/nn", "internal/engine/openwakeword"},
 	"internal/engine/enginetest":         {}, // for tests
 
+	"services/tts":        {"internal/audio", "services", "services/client", "services/contract", "services/tts/spoken", "services/tts/voice"},
+	"services/tts/voice":  {"internal/audio", "internal/engine/flite"},
 	"services/tts/spoken": {},
 
 	"services/homeassistant": {"services", "services/client", "services/contract"},

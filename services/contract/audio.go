@@ -6,12 +6,18 @@ var (
 		Name: "audio/in/+", Type: "audio.in", Form: Raw,
 		Reason:     "sound is bytes",
 		Publishers: []string{"device", "page"}, Subscribers: []string{"stt", "wake", "tts"},
-		Doc: "Microphone of a site: 16 kHz mono, signed 16 bit, little endian, 20 ms (640 bytes) a message.",
+		Doc: "Microphone of a site: 16 kHz mono, signed 16 bit, little endian, 20 ms (640 bytes) a message. Who sends here gets the answers to what it asks on audio/out.",
 	}}
 	AudioOut = Topic[[]byte]{Spec{
 		Name: "audio/out/+", Type: "audio.out", Form: Raw,
 		Reason:     "sound is bytes",
 		Publishers: []string{"tts"}, Subscribers: []string{"device", "page"},
-		Doc: "Speaker of a site: mono, signed 16 bit, little endian; the rate in Hz is in the user property rate, 16000 without it. An empty message ends an utterance.",
+		Doc: "Speaker of a site: mono, signed 16 bit, little endian; the rate in Hz is in the user property rate, 16000 without it. An empty message ends an utterance; with the user property dropped it was stopped, and what has not been played is to be forgotten.",
 	}}
+)
+
+// User properties of messages on audio/out.
+const (
+	PropRate    = "rate"    // samples a second
+	PropDropped = "dropped" // true at the end of an utterance that was stopped or paused
 )

@@ -1,0 +1,247 @@
+package voice
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// HTTPOptions are those of an engine that is a server.
+type HTTPOptions struct {
+	URL   string                 // base
+	Key   func() (string, error) // asked for every sentence, so that a key file can change; nil: none
+	Model string
+	Voice string
+	// Transport takes the place of the network in tests.
+	Transport http.RoundTripper
+}
+
+const connectTime = 5 * time.Second
+
+// server is what the two have in common.
+type server struct {
+	o    HTTPOptions
+	base *url.URL
+	http *http.Client
+}
+
+func newServer(name string, o HTTPOptions) (*server, error) {
+	base, err := url.Parse(strings.TrimSpace(o.URL))
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, fmt.Errorf("%s: the URL is not like https://example.org/v1", name) // it may hold a password
+	}
+	base.Path = strings.TrimRight(base.Path, "/")
+	if o.Transport == nil {
+		o.Transport = &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: connectTime}).DialContext, TLSHandshakeTimeout: connectTime,
+			ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 2, IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+		}
+	}
+	return &server{o: o, base: base, http: &http.Client{
+		Transport: o.Transport,
+		// A redirect would carry the text, and perhaps the key, to another place.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// post sends a request and returns the stream of its answer.
+func (s *server) post(ctx context.Context, u *url.URL, body any, authorize func(h http.Header, key string)) (io.ReadCloser, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(b))
+	if err != nil {
+		return nil, errors.New("the URL cannot be used")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "audio/*")
+	if s.o.Key != nil {
+		key, err := s.o.Key()
+		if err != nil {
+			return nil, fmt.Errorf("key: %w", err)
+		}
+		if key != "" {
+			authorize(req.Header, key)
+		}
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return nil, plainURL(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, fmt.Errorf("the server says %d%s", resp.StatusCode, complaint(resp.Body))
+	}
+	return resp.Body, nil
+}
+
+// plainURL takes the address out of an error: it may hold a password.
+func plainURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// complaint is the beginning of what a server says of an error, without what may be the key.
+func complaint(r io.Reader) string {
+	b, err := io.ReadAll(io.LimitReader(r, 4<<10))
+	if err != nil || len(b) == 0 {
+		return ""
+	}
+	var doc struct {
+		Error  struct{ Message string } `json:"error"`
+		Detail struct{ Message string } `json:"detail"`
+	}
+	if json.Unmarshal(b, &doc) != nil || doc.Error.Message+doc.Detail.Message == "" {
+		return "" // a page of some proxy
+	}
+	text := strings.Join(strings.Fields(strings.ToValidUTF8(doc.Error.Message+doc.Detail.Message, "")), " ")
+	words := strings.Fields(text)
+	for i, w := range words {
+		if len(w) > 24 { // such as a key, which some repeat
+			words[i] = "…"
+		}
+	}
+	text = strings.Join(words, " ")
+	return ": " + strings.ToValidUTF8(text[:min(len(text), 200)], "")
+}
+
+// readAny hands on a WAV file, or what is none as samples of the given rate.
+func readAny(r io.Reader, rate int, emit func(Sound) error) error {
+	b := bufio.NewReader(r)
+	start, err := b.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if string(start) == "RIFF" {
+		return readWAV(b, emit)
+	}
+	if text := string(start); strings.HasPrefix(text, "ID3") || strings.HasPrefix(text, "OggS") || strings.HasPrefix(text, "fLaC") || (len(start) > 1 && start[0] == 0xff && start[1] >= 0xe0 && start[1] != 0xff) {
+		return fmt.Errorf("%w: compressed, although WAV was asked for", ErrSound)
+	}
+	return readPCM(b, rate, emit)
+}
+
+// OpenAI speaks by a server with the interface of OpenAI's /v1/audio/speech.
+type OpenAI struct{ *server }
+
+var _ Engine = (*OpenAI)(nil)
+
+// openAIRate is the one of its raw samples.
+const openAIRate = 24000
+
+// NewOpenAI makes the engine. It opens no connection. The URL is the base, such as
+// https://api.openai.com/v1.
+func NewOpenAI(o HTTPOptions) (*OpenAI, error) {
+	s, err := newServer("openai", o)
+	if err != nil {
+		return nil, err
+	}
+	s.base.Path = strings.TrimSuffix(s.base.Path, "/audio/speech")
+	return &OpenAI{s}, nil
+}
+
+// ID implements Engine.
+func (e *OpenAI) ID() string {
+	return strings.Join([]string{"openai", e.base.Host, e.o.Model, e.o.Voice}, " ")
+}
+
+// Speak implements Engine.
+func (e *OpenAI) Speak(ctx context.Context, t Text, emit func(Sound) error) error {
+	type request struct {
+		Model        string  `json:"model"`
+		Input        string  `json:"input"`
+		Voice        string  `json:"voice"`
+		Format       string  `json:"response_format"`
+		Speed        float64 `json:"speed,omitempty"`
+		Instructions string  `json:"instructions,omitempty"`
+	}
+	q := request{Model: e.o.Model, Input: t.Text, Voice: e.o.Voice, Format: "wav"}
+	if p := pace(t.Style); p != 1 {
+		q.Speed = p
+	}
+	if t.Style != "" && t.Style != "neutral" {
+		q.Instructions = "Speak in a " + t.Style + " voice."
+	}
+	body, err := e.post(ctx, e.base.JoinPath("audio", "speech"), q, func(h http.Header, key string) { h.Set("Authorization", "Bearer "+key) })
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return plainURL(readAny(body, openAIRate, emit))
+}
+
+// Close implements Engine.
+func (e *OpenAI) Close() error {
+	e.http.CloseIdleConnections()
+	return nil
+}
+
+// ElevenLabs speaks by the service of that name.
+type ElevenLabs struct{ *server }
+
+var _ Engine = (*ElevenLabs)(nil)
+
+// elevenRate is one that every plan of theirs has.
+const elevenRate = 24000
+
+// NewElevenLabs makes the engine. It opens no connection.
+func NewElevenLabs(o HTTPOptions) (*ElevenLabs, error) {
+	if o.Voice == "" {
+		return nil, errors.New("elevenlabs: the voice must be set")
+	}
+	s, err := newServer("elevenlabs", o)
+	if err != nil {
+		return nil, err
+	}
+	return &ElevenLabs{s}, nil
+}
+
+// ID implements Engine.
+func (e *ElevenLabs) ID() string {
+	return strings.Join([]string{"elevenlabs", e.o.Model, e.o.Voice}, " ")
+}
+
+// Speak implements Engine.
+func (e *ElevenLabs) Speak(ctx context.Context, t Text, emit func(Sound) error) error {
+	type settings struct {
+		Stability  float64 `json:"stability"`
+		Similarity float64 `json:"similarity_boost"`
+		Speed      float64 `json:"speed,omitempty"`
+	}
+	type request struct {
+		Text     string   `json:"text"`
+		Model    string   `json:"model_id"`
+		Settings settings `json:"voice_settings"`
+	}
+	q := request{Text: t.Text, Model: e.o.Model, Settings: settings{Stability: 0.5, Similarity: 0.75}}
+	if p := pace(t.Style); p != 1 {
+		q.Settings.Speed = p
+	}
+	u := e.base.JoinPath("text-to-speech", url.PathEscape(e.o.Voice), "stream")
+	u.RawQuery = url.Values{"output_format": {fmt.Sprintf("pcm_%d", elevenRate)}}.Encode()
+	body, err := e.post(ctx, u, q, func(h http.Header, key string) { h.Set("xi-api-key", key) })
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return plainURL(readAny(body, elevenRate, emit))
+}
+
+// Close implements Engine.
+func (e *ElevenLabs) Close() error {
+	e.http.CloseIdleConnections()
+	return nil
+}
