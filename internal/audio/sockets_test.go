@@ -126,6 +126,11 @@ func TestFanOutPath(t *testing.T) {
 	assert.FileExists(t, file)
 	_, err = ListenFanOut(t.Context(), filepath.Join(dir, "open"), 0o666)
 	assert.ErrorContains(t, err, "mode 0666")
+}
+
+func TestFanOutFull(t *testing.T) {
+	t.Parallel()
+	f := fanOut(t, shortDir(t))
 	var conns []net.Conn
 	for range fanOutClients + 5 {
 		c, err := net.Dial("unix", f.path)
@@ -133,7 +138,7 @@ func TestFanOutPath(t *testing.T) {
 		defer c.Close()
 		conns = append(conns, c)
 	}
-	_, err = conns[len(conns)-1].Read(make([]byte, 1))
+	_, err := conns[len(conns)-1].Read(make([]byte, 1))
 	assert.ErrorIs(t, err, io.EOF, "there are enough")
 	n, _ := f.Stats()
 	assert.Equal(t, fanOutClients, n)
