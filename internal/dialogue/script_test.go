@@ -142,9 +142,18 @@ func (s *scene) nothingElse() {
 	})
 }
 
-// aside are stops that a script does not name: those of others, and the second one that follows a motion
-// that was on its way when the first one was made.
-func aside(e event) bool { return e.kind == "halt" && (e.source != "router" || e.text == "cancelled") }
+// aside are events that a script does not name: stops of others, the second stop that follows a motion which
+// was on its way when the first one was made, and the last words at the end of a process, for which there is
+// time or not.
+func aside(e event) bool {
+	switch e.kind {
+	case "halt":
+		return e.source != "router" || e.text == "cancelled"
+	case "say":
+		return e.text == "I am shutting down."
+	}
+	return false
+}
 
 // expect waits for an event whose text is like pattern: the next one of its kind, or for kinds that
 // are not strict any later one.

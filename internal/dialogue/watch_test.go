@@ -271,16 +271,15 @@ func (w *watcher) judge(e *event) {
 			w.fault("state %s has the deadline %v: idle has none, every other one has", d.State, d.Deadline)
 		}
 	case contract.ChatRequest:
-		if w.asks[d.ID] != nil {
+		a := w.asked(d.ID)
+		if a.text != "" {
 			w.fault("two requests have the id %s", d.ID)
 		}
-		w.asks[d.ID] = &asked{text: d.Text, stream: d.Stream}
+		a.text, a.stream = d.Text, d.Stream
 	case contract.ChatDelta:
 		w.delta(d)
 	case contract.ChatResponse:
-		if a := w.asks[d.ID]; a != nil {
-			a.responses++
-		}
+		w.asked(d.ID).responses++
 	case contract.ChatCancel:
 		if e.source == "router" {
 			w.given[d.ID] = true
@@ -316,11 +315,19 @@ func (w *watcher) judge(e *event) {
 	}
 }
 
-func (w *watcher) delta(d contract.ChatDelta) {
-	a := w.asks[d.ID]
+// asked is the request with an id. What answers it may come before it: after a new start the broker sends
+// us again what it knows that we miss, and QoS 0 does not wait for that.
+func (w *watcher) asked(id string) *asked {
+	a := w.asks[id]
 	if a == nil {
-		return
+		a = &asked{}
+		w.asks[id] = a
 	}
+	return a
+}
+
+func (w *watcher) delta(d contract.ChatDelta) {
+	a := w.asked(d.ID)
 	switch {
 	case a.done > 0:
 		w.fault("the stream of %q goes on after its end", a.text)
@@ -420,6 +427,7 @@ func (w *watcher) finish() {
 			assert.LessOrEqual(w.t, a.responses, 1, "responses to %q, whose process was killed", a.text)
 			continue
 		}
+		assert.NotEmpty(w.t, a.text, "what was answered was asked")
 		assert.Equal(w.t, 1, a.responses, "responses to %q", a.text)
 		if a.stream {
 			assert.Equal(w.t, 1, a.done, "ends of the stream of %q", a.text)
