@@ -151,7 +151,7 @@ func (a *App) start(ctx context.Context) error {
 		}
 	}
 	for _, l := range a.listeners {
-		a.wg.Go(func() { l.Serve(a.broker) })
+		l.Serve(a.broker) // returns at once; on a goroutine of its own it could come behind Stop
 	}
 	if a.web != nil {
 		a.wg.Go(func() { a.fail(a.web.Serve()) })

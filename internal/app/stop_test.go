@@ -30,3 +30,14 @@ func TestStopWithATLSClientThatReadsNothing(t *testing.T) {
 	p.ExpectQuiet()
 	require.NoError(t, a.Stop())
 }
+
+// A stop that follows a start at once finds every listener served, or not yet: never one that
+// begins behind it.
+func TestStopRightAfterStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 20 {
+		a := begin(t, load(t, dir, "services=none"))
+		require.NoError(t, a.Stop())
+	}
+}
