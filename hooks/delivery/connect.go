@@ -191,7 +191,7 @@ func (e *Engine) claim(l *link, cp *wire.ConnectPacket, a *Admission) (wire.Code
 // takeOver ends an older connection of a client id. [MQTT-3.1.4-3]
 func (e *Engine) takeOver(old *link) {
 	e.event(Event{Kind: "takeover", Client: old.peer.ID, User: old.peer.User, Remote: old.peer.Remote, Code: wire.SessionTakenOver})
-	old.conn.Disconnect(wire.SessionTakenOver, "session taken over")
+	old.conn.Disconnect(wire.SessionTakenOver, TakenOver)
 	waitFor(old.conn.Done(), takeoverWait)
 	e.release(old) // does nothing if the old reader has done it
 }

@@ -70,7 +70,7 @@ var (
 	errQoS            = &wire.Error{Code: wire.QoSNotSupported, Reason: "QoS not supported"}                                     // [MQTT-3.2.2-11]
 	errRetain         = &wire.Error{Code: wire.RetainNotSupported, Reason: "retain not supported"}                               // [MQTT-3.2.2-14]
 	errTopicLimit     = &wire.Error{Code: wire.TopicNameInvalid, Reason: "topic longer or deeper than allowed"}
-	errTakenOver      = &wire.Error{Code: wire.SessionTakenOver, Reason: "session taken over"}
+	errTakenOver      = &wire.Error{Code: wire.SessionTakenOver, Reason: TakenOver}
 	errStore          = &wire.Error{Code: wire.QuotaExceeded, Reason: "storage does not take messages"}
 )
 

@@ -20,6 +20,9 @@ type TapOptions struct {
 // keptEntries is how much of a queue stays when it is empty: a burst should not hold its memory.
 const keptEntries = 256
 
+// TakenOver is the reason of a connection's end when another one of the same client has its session.
+const TakenOver = "session taken over"
+
 // SightKind says what a Sight is of.
 type SightKind byte
 

@@ -16,9 +16,6 @@ import (
 // ReasonRate is the reason under which messages above a device's rate are counted.
 const ReasonRate = "device_rate"
 
-// takenOver is the end of a connection that another one of the same client has replaced.
-const takenOver = "session taken over"
-
 // Hook gives devices their terms, presence and probes. It implements delivery.Hook.
 type Hook struct {
 	profiles []*profile
@@ -159,7 +156,7 @@ func (h *Hook) left(topic, reason string, present bool) {
 	}
 	switch {
 	case h.online[topic] > 0 || !present && !h.open[topic]:
-	case reason == takenOver: // it is back already, or as good as: that connection comes here too
+	case reason == delivery.TakenOver: // it is back already, or as good as: that connection comes here too
 		h.open[topic] = true
 	default:
 		delete(h.online, topic)

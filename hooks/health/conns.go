@@ -45,9 +45,6 @@ func (r *record) connect(c conn) {
 	r.seen, r.heard, r.began, r.client = true, c.since, c.since, c.id
 }
 
-// takenOver is the reason of a connection whose client has come again.
-const takenOver = "session taken over"
-
 func (t *table) disconnected(s delivery.Sight) {
 	rs := slices.Clone(t.bound[s.Peer.ID])
 	if r := t.records[t.names.ofClient(s.Peer.ID)]; r != nil && !slices.Contains(rs, r) {
@@ -64,7 +61,7 @@ func (t *table) disconnected(s delivery.Sight) {
 			continue
 		}
 		r.clean, r.reason, r.heard, r.seen = s.Clean, why(s.Reason), s.At, true
-		if !s.Clean && s.Reason != takenOver {
+		if !s.Clean && s.Reason != delivery.TakenOver {
 			r.losses++
 		}
 		t.judge(r, s.At)
