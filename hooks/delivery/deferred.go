@@ -1,8 +1,6 @@
 package delivery
 
 import (
-	"slices"
-
 	"github.com/tarsd/tarsd/internal/wire"
 	"github.com/tarsd/tarsd/storage"
 )
@@ -17,7 +15,7 @@ type deferred struct {
 	held  []heldItem
 	// Members of shared subscriptions with QoS 0, which get it without a queue.
 	unqueued []target
-	late     []target // who subscribed while it was being taken, see latecomers
+	late     []target // see latecomers
 	old      *message // retained message that it replaced
 	told     []func(taken bool)
 }
@@ -37,34 +35,17 @@ func inboundRecord(session string, id uint16) *rawRecord {
 }
 
 // acceptDeferred takes a durable QoS 2 message.
-func (l *link) acceptDeferred(id uint16, p *publication, t *topicEntry, m *match) {
+func (l *link) acceptDeferred(id uint16, p *publication, t *topicEntry) {
 	e := l.e
-	msg := p.keep()
-	d := &deferred{l: l, id: id, p: *p, match: m}
-	clearing := p.retain && len(p.payload) == 0
-	if p.retain && !clearing && !e.ret.room(p.topic, msg.size(), e.lim.RetainedMessages, e.lim.RetainedBytes) {
+	size := p.keep().size()
+	d := &deferred{l: l, id: id, p: *p, match: t.targets(&e.trie)}
+	if p.retain && len(p.payload) > 0 && !e.ret.room(p.topic, size, e.lim.RetainedMessages, e.lim.RetainedBytes) {
 		e.counts.drop(l.peer.ID, p.topic, "retained_full")
 		l.ackRefused(id, wire.QuotaExceeded)
 		return
 	}
-	var ops []storage.Op
 	var r result
-	for i := range m.targets {
-		t := &m.targets[i]
-		if t.noLocal && t.session == l.s {
-			continue
-		}
-		if t.qos == 0 { // gets it when it is committed
-			if t.session.link.Load() != nil {
-				r.taken++
-			}
-			continue
-		}
-		ops = d.hold(t, nil, &r, ops)
-	}
-	for _, g := range m.groups {
-		ops = d.holdGroup(g, &r, ops)
-	}
+	ops := d.holdAll(&r)
 	if r.taken == 0 && r.refused > 0 && !p.retain {
 		l.ackRefused(id, wire.QuotaExceeded)
 		return
@@ -77,45 +58,56 @@ func (l *link) acceptDeferred(id uint16, p *publication, t *topicEntry, m *match
 	l.stored.Add(1)
 	d.told = l.follower.later()
 	defer d.buryGhosts()
-	size := len(p.payload) + 128
-	if !p.retain || p.topic[0] == '$' {
-		e.store.Submit(storage.Discard, d, size, ops...)
-		return
+	if p.retain && p.topic[0] != '$' {
+		d.retain(t, ops)
+	} else {
+		d.submit(ops)
 	}
-	var now *message // what the topic has from now on
-	if !clearing {
-		now = msg
+}
+
+func (d *deferred) submit(ops []storage.Op) {
+	d.l.e.store.Submit(storage.Discard, d, len(d.p.payload)+128, ops...)
+}
+
+// retain makes the message the retained one of its topic, and submits it.
+func (d *deferred) retain(t *topicEntry, ops []storage.Op) {
+	e, msg := d.l.e, d.p.kept
+	now := msg // what the topic has from now on
+	if tombstone(msg) {
+		now = nil
 	}
-	e.ret.set(p.topic, now, func(n *retainedNode, old *message) {
-		d.old, d.late = old, latecomers(m, t.targets(&e.trie))
-		if clearing {
-			e.ret.bury(msg)
-		}
+	e.ret.set(d.p.topic, now, func(n *retainedNode, old *message) {
+		d.old, d.late = old, d.latecomers(t.targets(&e.trie))
 		if n != nil {
 			n.latest = nil // a later message of QoS 0 comes behind this one in the file
 		}
-		if clearing {
-			if old != nil {
-				ops = append(ops, del(retainedRecord{old}))
-			}
-		} else {
+		switch {
+		case now != nil:
 			ops = append(ops, put(retainedRecord{msg}))
+		case old != nil:
+			ops = append(ops, del(retainedRecord{old}))
 		}
-		e.store.Submit(storage.Discard, d, size, ops...)
+		if now == nil {
+			e.ret.bury(msg)
+		}
+		d.submit(ops)
 	})
 }
 
-// latecomers are the targets of now that were not before. They got the retained message of before
-// and are to get the one that took its place.
-func latecomers(before, now *match) []target {
-	if now == before {
+// latecomers are the targets of now for whom nothing is held. They got the retained message of before
+// and are to get the one that took its place, when it is committed. Only a crash right then would keep it
+// from them: their sessions cannot be locked here, so that it is not in their queues by that commit.
+func (d *deferred) latecomers(now *match) (late []target) {
+	if now == d.match {
 		return nil
 	}
-	var late []target
-	for i := range now.targets {
-		t := &now.targets[i]
-		if !slices.ContainsFunc(before.targets, func(b target) bool { return b.session == t.session }) {
-			late = append(late, *t)
+	had := make(map[*session]struct{}, len(d.match.targets))
+	for i := range d.match.targets {
+		had[d.match.targets[i].session] = struct{}{}
+	}
+	for _, t := range now.targets {
+		if _, ok := had[t.session]; !ok && !(t.noLocal && t.session == d.l.s) {
+			late = append(late, t)
 		}
 	}
 	return late
@@ -140,6 +132,27 @@ func (d *deferred) buryGhosts() {
 		}
 		h.s.mu.Unlock()
 	}
+}
+
+// holdAll holds the message for everybody who gets it.
+func (d *deferred) holdAll(r *result) (ops []storage.Op) {
+	for i := range d.match.targets {
+		t := &d.match.targets[i]
+		if t.noLocal && t.session == d.l.s {
+			continue
+		}
+		if t.qos == 0 { // gets it when it is committed
+			if t.session.link.Load() != nil {
+				r.taken++
+			}
+			continue
+		}
+		ops = d.hold(t, nil, r, ops)
+	}
+	for _, g := range d.match.groups {
+		ops = d.holdGroup(g, r, ops)
+	}
+	return ops
 }
 
 // holdGroup holds the message for one member of a shared subscription. Members whose queue is

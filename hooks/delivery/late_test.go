@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
+	"github.com/tarsd/tarsd/hooks/delivery"
 	"github.com/tarsd/tarsd/internal/wire"
 	wt "github.com/tarsd/tarsd/internal/wire/wiretest"
 )
@@ -34,4 +37,47 @@ func TestSubscriberBetweenMatchAndRetain(t *testing.T) {
 			s.Receive("a", "two")
 		})
 	}
+}
+
+// stop is a hook whose messages wait for the test when their subscribers are known and queued.
+type stop struct{ reached, resume chan struct{} }
+
+func (stop) Name() string                                 { return "stop" }
+func (s stop) Attach(*delivery.Peer) delivery.Inspector   { return s }
+func (stop) OnMessage(*delivery.Message) delivery.Verdict { return delivery.Verdict{} }
+func (stop) Outcome(bool)                                 {}
+func (s stop) Later() func(bool) {
+	s.reached <- struct{}{}
+	<-s.resume
+	return func(bool) {}
+}
+
+// TestSubscriberBetweenQueueAndRetain: the same a moment later, when QoS 2 is in the queues of its
+// subscribers and not retained yet.
+func TestSubscriberBetweenQueueAndRetain(t *testing.T) {
+	t.Parallel()
+	h := stop{make(chan struct{}), make(chan struct{})}
+	x := startGated(t, nil, h)
+	p, _ := x.dial(t, wire.V5, wt.Connect{ClientID: "p"})
+	early, _ := x.dial(t, wire.V5, wt.Connect{ClientID: "early"})
+	early.Subscribe(wt.Filter{Name: "a", Opts: 2})
+	p.Publish(wt.Publish{Topic: "a", Payload: "one", QoS: 1, Retain: true})
+	early.Receive("a", "one")
+	p.Send(wt.Publish{Topic: "a", Payload: "two", QoS: 2, Retain: true, ID: 77}.Bytes(wire.V5))
+	<-h.reached
+	var late []*wt.Conn
+	for qos := range byte(3) {
+		c, _ := x.dial(t, wire.V5, wt.Connect{ClientID: fmt.Sprint("late", qos)})
+		c.Subscribe(wt.Filter{Name: "a", Opts: qos})
+		c.Receive("a", "one")
+		late = append(late, c)
+	}
+	early.Subscribe(wt.Filter{Name: "#", Opts: 2 | wt.RetainNever}) // it has it already
+	close(h.resume)
+	for qos, c := range late {
+		assert.Equal(t, byte(qos), c.Receive("a", "two").QoS)
+		c.ExpectQuiet()
+	}
+	early.Receive("a", "two")
+	early.ExpectQuiet()
 }

@@ -186,7 +186,7 @@ func (l *link) accept(p *wire.PublishPacket, t *topicEntry) error {
 		}
 	}
 	if durable && p.QoS == 2 {
-		l.acceptDeferred(p.ID, &pub, t, m)
+		l.acceptDeferred(p.ID, &pub, t)
 		return nil
 	}
 	if l.s.deferred.Load() > 0 {
