@@ -56,7 +56,7 @@ func (c statusCmd) Run(ctx context.Context, std stdio) error {
 			if code := mqttcli.Sub(ctx, args, mqttcli.Streams{In: std.In, Out: &out, Err: &errs, Getenv: os.Getenv}); code != 0 && code != 27 {
 				return app.HealthReport{}, notRunning{errors.New(strings.TrimSpace(errs.String()))}
 			}
-			return app.ReadHealth(&out, cfg.Config)
+			return app.ReadHealth(out.String(), cfg.Config), nil
 		}
 	}
 	f, _ := std.Out.(*os.File)
