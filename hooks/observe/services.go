@@ -40,11 +40,7 @@ func (c *serviceCollector) Describe(ch chan<- *prometheus.Desc) {
 func (c *serviceCollector) Collect(ch chan<- prometheus.Metric) {
 	if c.services != nil {
 		for _, s := range c.services() {
-			up := 0.0
-			if s.Up {
-				up = 1
-			}
-			ch <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, up, s.Name)
+			ch <- prometheus.MustNewConstMetric(c.up, prometheus.GaugeValue, number(s.Up), s.Name)
 			ch <- prometheus.MustNewConstMetric(c.restarts, prometheus.CounterValue, float64(s.Restarts), s.Name)
 			ch <- prometheus.MustNewConstMetric(c.dropped, prometheus.CounterValue, float64(s.Dropped), s.Name)
 		}
