@@ -22,12 +22,13 @@
 // # Terms
 //
 // A hook may set Terms for a client: a device whose faults the broker absorbs. They change when
-// messages leave and when acknowledgements do, and nothing else; everybody else pays a comparison.
+// messages and acknowledgements leave, in which form, and which come too late; everybody else pays a
+// comparison.
 //
 // # Locks
 //
 // session.mu -> Engine.mu, trie.mu, retained.mu or link.aliasMu -> the buffer of a broker.Conn.
-// Engine.tapMu -> trie.mu. The locks of the store and of a Tap are leaves. Nothing holds a lock
+// Engine.tapMu or retained.mu -> trie.mu. The locks of the store and of a Tap are leaves. Nothing holds a lock
 // across a system call, across another session's lock or across a call into the library. The
 // QoS 0 path takes no session lock: session.link is atomic and a connection's facts do not change.
 package delivery

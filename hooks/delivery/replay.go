@@ -24,6 +24,11 @@ func (s *session) replay(l *link) {
 				c.advance()
 				continue
 			}
+			if l.ofBefore(m) {
+				s.e.counts.drop(s.id, m.topic, "too_old")
+				c.advance()
+				continue
+			}
 			var more bool
 			if l.replayQoS(m, c.sub) == 0 {
 				more = s.replayNow(l, c)

@@ -240,7 +240,7 @@ func (s *session) pump(l *link) {
 			s.drop(i, "expired")
 			continue
 		}
-		if l.tooOld(it) {
+		if l.tooOld(it.msg) {
 			s.drop(i, "too_old")
 			continue
 		}

@@ -18,6 +18,9 @@ type Terms struct {
 	Queue int
 	// MaxAge is how long a message may wait for it; older ones are dropped. 0: for ever.
 	MaxAge time.Duration
+	// Fresh drops what was published before the connection began, queued, under way or retained, except on
+	// the topics of Clear: a robot that is back makes no move that was asked for before, and none twice.
+	Fresh bool
 	// Clear are topics whose messages drop everything that waits before them, as "cleared": behind a stop
 	// nothing is done any more that was asked for before.
 	Clear []string
@@ -215,12 +218,19 @@ func (l *link) clear(topic string) {
 	}
 }
 
-// tooOld reports whether a message has waited for too long.
-func (l *link) tooOld(it *item) bool {
-	if l.terms == nil || l.terms.MaxAge == 0 || it.msg == nil || it.msg.stored == 0 {
+// tooOld reports whether a message has waited for too long. m may be nil.
+func (l *link) tooOld(m *message) bool {
+	if l.terms == nil || m == nil {
 		return false
 	}
-	return it.msg.stored < l.e.now().Add(-l.terms.MaxAge).UnixMilli()
+	age := l.terms.MaxAge
+	return l.ofBefore(m) || age > 0 && m.stored < l.e.now().Add(-age).UnixMilli()
+}
+
+// ofBefore reports whether a message is older than the connection, and for that not sent.
+func (l *link) ofBefore(m *message) bool {
+	t := l.terms
+	return t != nil && t.Fresh && m.stored < l.peer.Since.UnixMilli() && !slices.Contains(t.Clear, m.topic)
 }
 
 // stamp gives a message of QoS 0 the time at which it begins to wait.

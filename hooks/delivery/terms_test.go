@@ -290,6 +290,39 @@ func TestTooOld(t *testing.T) {
 	d.ExpectQuiet()
 }
 
+// TestFresh: nothing of before the connection reaches it, whether it was queued, under way or retained,
+// but for a stop; and all that comes later does.
+func TestFresh(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.WithStore(t.TempDir()), brokertest.WithHooks(advise(delivery.Terms{
+		Fresh: true, Clear: []string{"stop"},
+	})))
+	p, _ := client(t, b, wire.V5, wt.Connect{ClientID: "p"})
+	for qos := range byte(3) {
+		p.Publish(wt.Publish{Topic: fmt.Sprint("retained/", qos), Payload: "1", QoS: qos, Retain: true})
+	}
+	p.Publish(wt.Publish{Topic: "stop", Payload: "r", QoS: 1, Retain: true})
+	<-time.After(2 * time.Millisecond) // times are in milliseconds
+	d := device(t, b, wt.Connect{Persist: true})
+	d.Subscribe(wt.Filter{Name: "#", Opts: 2})
+	d.Receive("stop", "r")
+	d.ExpectQuiet()
+	p.Publish(wt.Publish{Topic: "a", Payload: "1", QoS: 1})
+	d.ExpectPublish("a", "1")
+	d.Drop() // before it is acknowledged
+	for _, topic := range []string{"a", "stop"} {
+		p.Publish(wt.Publish{Topic: topic, Payload: "2", QoS: 1})
+	}
+	b.Restart(t)
+	d = device(t, b, wt.Connect{Persist: true})
+	d.Receive("stop", "2")
+	d.ExpectQuiet()
+	b.Engine.Publish("a", []byte("3"), 1, true)
+	d.Receive("a", "3")
+	info, _ := b.Engine.Client("dev")
+	assert.Equal(t, map[string]uint64{"too_old": 2}, info.Dropped)
+}
+
 func TestLinkInPlaceOfKeepAlive(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"tcp", "memory", "ws"} {
