@@ -17,8 +17,10 @@
 //     it up. A frame without channels moves nothing.
 //   - It has no will: its presence is published for it.
 //   - A refused CONNECT is tried again at once: the refusal takes two seconds.
-//   - What waits for longer than ten seconds is dropped: a robot that comes back after a while must not
-//     make moves that nobody expects any more. And a message on movement/stop drops what waits before it.
+//   - It gets nothing that was published before its connection began, queued, under way or retained: a robot
+//     that is back makes no move by itself, and none twice. A message on movement/stop is the exception.
+//   - What waits for longer than ten seconds is dropped, and a message on movement/stop drops what waits
+//     before it.
 //
 // Why the link and not probes: a probe costs the device a PUBLISH that stops everything it does until
 // its PUBACK is there (and 300 ms more with an LED), in the midst of a move too, and a message on

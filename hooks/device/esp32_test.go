@@ -8,6 +8,8 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -383,23 +385,42 @@ func TestRate(t *testing.T) {
 	assert.Greater(t, info.Dropped[device.ReasonRate], uint64(150))
 }
 
-// TestStale: what waited too long is not done when the device is back.
-func TestStale(t *testing.T) {
+// TestNothingOfBefore: what was asked for while the device was away is not done when it is back, and
+// nothing that is retained when it boots.
+func TestNothingOfBefore(t *testing.T) {
 	t.Parallel()
-	b := start(t, func(p *device.Profile) { p.MaxAge = 300 * time.Millisecond }, brokertest.WithStore(t.TempDir()))
-	d := power(t, b, nil)
-	wait(t, d, "boot", booted)
-	b.Restart(t) // from here on its session outlives its connection
-	wait(t, d, "back", func(s esp32.State) bool { return s.Connects == 2 && s.Waiting == "" })
-	d.PullCable()
-	b.Restart(t)
+	b := start(t, nil, brokertest.WithStore(t.TempDir()))
 	c := host(t, b)
+	laugh := command("laugh")
+	laugh.Retain = true
+	c.Publish(laugh)
+	var away atomic.Bool
+	d := power(t, b, func(o *esp32.Options) {
+		o.Dial = func(ctx context.Context) (net.Conn, error) {
+			if away.Load() {
+				return nil, syscall.EHOSTUNREACH
+			}
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", b.TCP())
+		}
+	})
+	wait(t, d, "boot", booted)
+	kick := func() {
+		b.Engine.Kick(func(p *delivery.Peer) bool { return p.ID == "tars-esp32" }, wire.UnspecifiedError, "test")
+	}
+	kick() // from here on its session outlives its connection
+	wait(t, d, "back", func(s esp32.State) bool { return s.Connects == 2 && s.Waiting == "" })
+	away.Store(true)
+	kick()
+	wait(t, d, "gone", func(s esp32.State) bool { return s.Count("unreachable", "") > 0 })
 	c.Publish(command("wave"))
-	<-time.After(400 * time.Millisecond)
-	d.PlugIn()
-	d.PowerCycle()
-	wait(t, d, "boot", func(s esp32.State) bool { return s.Connects == 3 && s.Waiting == "" })
+	c.Publish(wiretest.Publish{Topic: "movement/frame", Payload: `{"ch0":250}`, QoS: 1})
+	away.Store(false)
+	wait(t, d, "back", func(s esp32.State) bool { return s.Connects == 3 && s.Waiting == "" })
 	c.Publish(command("bow"))
 	s := wait(t, d, "bow", done(1))
 	assert.Equal(t, "bow", s.Ended[0].Name)
+	for _, e := range s.Events {
+		assert.False(t, e.Kind == "received" && e.Topic == "movement/frame" && e.Detail != "{}", e.Detail)
+	}
 }

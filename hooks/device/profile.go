@@ -42,6 +42,7 @@ type Profile struct {
 	Window        int    // see delivery.Terms
 	Queue         int
 	MaxAge        time.Duration
+	Fresh         bool
 	Clear         []string
 	Nested        bool
 	Settle        time.Duration
@@ -65,6 +66,7 @@ func ESP32() Profile {
 		Window:    1,
 		Queue:     256,
 		MaxAge:    10 * time.Second,
+		Fresh:     true,
 		Clear:     []string{"movement/stop"},
 		Nested:    true,
 		Settle:    2 * time.Second,
@@ -152,7 +154,8 @@ func compile(p Profile) (*profile, error) {
 		}
 	}
 	c.terms = delivery.Terms{
-		Window: p.Window, Queue: p.Queue, MaxAge: p.MaxAge, Clear: p.Clear, Nested: p.Nested, Settle: p.Settle, Attach: p.Subscriptions, HoldRefusal: p.HoldRefusal,
+		Window: p.Window, Queue: p.Queue, MaxAge: p.MaxAge, Fresh: p.Fresh, Clear: p.Clear, Nested: p.Nested, Settle: p.Settle,
+		Attach: p.Subscriptions, HoldRefusal: p.HoldRefusal,
 	}
 	if p.KeepAlive == Connection {
 		c.terms.Link = p.Link

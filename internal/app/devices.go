@@ -56,6 +56,7 @@ func deviceProfile(c config.Device) device.Profile {
 	set(&p.Window, c.Window)
 	set(&p.Queue, c.Queue)
 	set(&p.MaxAge, time.Duration(c.MaxAge))
+	set(&p.Fresh, c.Fresh)
 	set(&p.Nested, c.Nested)
 	set(&p.Settle, time.Duration(c.Settle))
 	set(&p.Link, time.Duration(c.Link))

@@ -23,6 +23,7 @@ type Device struct {
 	Window        int          `yaml:"window"`        // messages under way to it
 	Queue         int          `yaml:"queue"`         // messages that wait for it while it is connected
 	MaxAge        Duration     `yaml:"max_age"`       // how long a message may wait for it
+	Fresh         bool         `yaml:"fresh"`         // nothing of before its connection reaches it
 	Clear         []string     `yaml:"clear"`         // topics whose messages drop what waits before them
 	Nested        bool         `yaml:"nested"`        // it handles messages while it waits for a PUBACK
 	Settle        Duration     `yaml:"settle"`        // silence after its CONNECT before it gets messages
