@@ -77,6 +77,9 @@ func check(ctx context.Context, l *config.Loaded, all []service) []Finding {
 		from = l.File
 	}
 	c.say(Fine, "configuration: %s; %d keys are set", from, len(l.Origin))
+	for _, u := range l.Unused {
+		c.say(Warning, "%s is set and changes nothing: %s", u.Name, u.Why)
+	}
 	c.services(ctx, all)
 	if c.cfg.Broker.Remote() {
 		c.remote(all)

@@ -327,6 +327,9 @@ func (a *App) announce() {
 		e = e.Str("config", a.o.Config.File)
 	}
 	e.Dur("took", time.Since(a.started)).Msg("tarsd is ready")
+	for _, u := range a.o.Config.Unused {
+		a.log.Warn().Str("variable", u.Name).Str("why", u.Why).Msg("a variable of the replaced system changes nothing")
+	}
 	if a.cfg.Broker.Remote() {
 		return
 	}

@@ -3,7 +3,9 @@ package config
 import (
 	"encoding"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +26,12 @@ func Markdown() string {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.key, shown(f), escape(f.tag.Get("doc")))
 	}
 	b.WriteString(docsTail)
+	b.WriteString(docsLegacy)
+	for _, l := range legacyEnv {
+		fmt.Fprintf(&b, "| `%s` | `%s` |\n", l.name, l.key)
+	}
+	names := slices.Concat(slices.Collect(maps.Keys(fixedTopics)), slices.Collect(maps.Keys(withoutUse)))
+	fmt.Fprintf(&b, "\nThese change nothing here, and a start and `tarsd check` say so: %s.\n", strings.Join(sorted(names), ", "))
 	return b.String()
 }
 
@@ -68,7 +76,7 @@ tarsd needs no configuration. What is set comes from, in this order, each over t
 1. the defaults below;
 2. one file: ` + "`--config FILE`, else `TARSD_CONFIG`, else `tarsd.yaml` in the working directory, else `/etc/tarsd/tarsd.yaml`" + `;
 3. the environment: ` + "`TARSD_` and the key in capitals with `_` for `.`: `TARSD_LIMITS_PACKET_BYTES=1MiB`" + `.
-   An empty value counts as not set. ` + "`LOG_LEVEL`" + ` of the system that tarsd replaces is taken for log.level;
+   An empty value counts as not set. Names of the system that tarsd replaces are taken too, see the end of this page;
 4. flags: ` + "`--set limits.packet_bytes=1MiB`" + ` for any key, and ` + "`--data`, `--listen`, `--http`, `--services`, `--broker`" + ` for five of them.
 
 Unknown keys and bad values stop tarsd; all of them are reported at once, with key and place.
@@ -110,4 +118,14 @@ A role is a list of rules; what no rule allows is denied. A rule is publish, sub
 topic filter, in which %u stands for the user and %c for the client id. The built-in roles service,
 device, page, viewer and admin are listed in [security.md](security.md). Users get roles with
 ` + "`tarsd passwd --role ROLE NAME`" + `.
+`
+
+const docsLegacy = `
+## Names of the replaced system
+
+These variables of the environment are taken for the keys beside them; a ` + "`TARSD_`" + ` name wins over them, and of two for one key the
+later in this list. Seconds without a unit, and lists with | between, are understood.
+
+| Variable | Key |
+| --- | --- |
 `

@@ -31,6 +31,7 @@ type Loaded struct {
 	Config
 	File   string            // the file that was read; empty if none
 	Origin map[string]string // key -> where it was set; keys at their default are not in it
+	Unused []Unused          // variables of the replaced system that are set and mean nothing here
 }
 
 // maxFile bounds the configuration file, bytes: a device or a log given by mistake is not read
@@ -41,7 +42,7 @@ const maxFile = 1 << 20
 // Problems, with everything that is wrong with any of them.
 func Load(s Source) (*Loaded, error) {
 	env := environment(s.Env)
-	l := &Loaded{Config: Default(), Origin: map[string]string{}}
+	l := &Loaded{Config: Default(), Origin: map[string]string{}, Unused: unused(env)}
 	d := &decoder{origin: l.Origin}
 	l.File = d.readFile(&l.Config, s.File, env[envFile])
 	d.file = ""
