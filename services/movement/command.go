@@ -32,7 +32,7 @@ type asked struct {
 func (r *run) onStop(ctx context.Context, m client.RawMessage) error {
 	reason := "emergency_stop"
 	if msg, err := contract.MovementStop.Decode(m.Payload); err == nil {
-		if id := msg.Data.MessageID; id != "" && r.own.has(id) && r.engine.Stopped() {
+		if id := msg.Data.MessageID; id != "" && r.own.has(id) {
 			return nil // what we repeat for the device
 		}
 		if s := contract.Value(msg.Data.Reason); s != "" {

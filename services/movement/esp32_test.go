@@ -165,6 +165,20 @@ func TestDeviceMissingMoves(t *testing.T) {
 	}
 }
 
+// TestDeviceOffIsNoStop: a move that ends with everything off, as all of movement/command do, is no
+// emergency stop.
+func TestDeviceOffIsNoStop(t *testing.T) {
+	t.Parallel()
+	b := plug(t, movement.Options{Frames: true, Rate: 2000}, nil)
+	for _, id := range []string{"a", "b"} {
+		b.send(t, "movement/command", `{"command":"reset","id":"`+id+`"}`)
+		b.expect(t, "command_started", "reset", id, "")
+		b.expect(t, "command_completed", "reset", id, "")
+		assert.Zero(t, b.dev.State().PWM)
+	}
+	assert.Zero(t, b.dev.State().Count("received", esp32.TopicStop))
+}
+
 // TestDeviceGone: nothing is accepted without the device, a move ends when it goes, and nothing
 // goes on when it is back.
 func TestDeviceGone(t *testing.T) {

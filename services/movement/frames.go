@@ -18,7 +18,7 @@ func (d *device) pump(ctx context.Context) {
 			return
 		}
 		for {
-			frame, stop, ok := d.next()
+			frame, stop, ok := d.next(d.r.engine.Stopped())
 			if !ok {
 				break
 			}
@@ -27,8 +27,9 @@ func (d *device) pump(ctx context.Context) {
 	}
 }
 
-// next is the frame to send now, if there is one, and whether movement/stop goes with it.
-func (d *device) next() (frame contract.Frame, stop, ok bool) {
+// next is the frame to send now, if there is one, and whether movement/stop goes with it, which is
+// repeated in an emergency stop and not when a move ends with everything off.
+func (d *device) next(stopped bool) (frame contract.Frame, stop, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	waits := !d.frameAt.IsZero() && time.Since(d.frameAt) < frameWithin
@@ -38,7 +39,7 @@ func (d *device) next() (frame contract.Frame, stop, ok bool) {
 	case d.halt && (!waits || !d.frameOff): // "off" does not wait for the frame of a move
 		d.halt = false
 		d.frameAt, d.frameOff = time.Now(), true
-		stop = time.Since(d.stopAt) > time.Second
+		stop = stopped && time.Since(d.stopAt) > time.Second
 		if stop {
 			d.stopAt = time.Now()
 		}
