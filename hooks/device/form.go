@@ -14,12 +14,14 @@ const maxForm = 1 << 20
 
 // form changes messages into the form that a client reads. What is not surely in the other form is left
 // as it came.
-type form struct{ bare, enveloped []string } // filters
+type form struct{ withheld, bare, enveloped []string } // filters
 
 // rewrite is delivery.Terms.Rewrite.
 func (f *form) rewrite(topic string, payload []byte) []byte {
 	matches := func(filter string) bool { return wire.Match(filter, topic) }
 	switch {
+	case slices.ContainsFunc(f.withheld, matches):
+		return []byte("{}")
 	case len(payload) > maxForm:
 	case slices.ContainsFunc(f.bare, matches):
 		if _, data, ok := contract.Peek(payload); ok {

@@ -12,7 +12,7 @@ import (
 
 func TestForms(t *testing.T) {
 	t.Parallel()
-	f := form{bare: []string{"stt/+"}, enveloped: []string{"tts/status", "unknown"}}
+	f := form{withheld: []string{"movement/test"}, bare: []string{"stt/+"}, enveloped: []string{"tts/status", "unknown"}}
 	const envelope = `{"id":"a","type":"stt.final","ts":1.5,"source":"stt","data":{"text": "x"}}`
 	const wrapped = `{"id":"m","type":"tts.status","source":"tts","data":{"message_id":"m","event":"paused"}}`
 	for name, c := range map[string]struct{ topic, in, want string }{
@@ -30,6 +30,8 @@ func TestForms(t *testing.T) {
 		"half an object":         {"tts/status", `{"event":`, `{"event":`},
 		"an id of another kind":  {"tts/status", `{"message_id":1}`, `{"message_id":1}`},
 		"nothing in the table":   {"unknown", `{}`, `{}`},
+		"withheld":               {"movement/test", `{"command":"bow"}`, `{}`},
+		"withheld, no JSON":      {"movement/test", "\xff", `{}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -38,6 +40,7 @@ func TestForms(t *testing.T) {
 	}
 	large := append([]byte(envelope), make([]byte, maxForm)...)
 	assert.Len(t, f.rewrite("stt/final", large), len(large))
+	assert.Equal(t, "{}", string(f.rewrite("movement/test", large)))
 }
 
 // TestLegacyProfiles: ours have the ids of the Python services and MQTT 5, and get what was sent. What a

@@ -51,6 +51,7 @@ type Profile struct {
 	Probe         Probe
 	Subscriptions []wire.Filter
 	Presence      string   // topic; %c stands for the client id
+	Withhold      []string // filters of topics of whose messages it gets an empty object and nothing else
 	Bare          []string // filters of topics whose messages it gets without their envelope
 	Enveloped     []string // filters of topics whose messages it gets in an envelope
 	HoldRefusal   time.Duration
@@ -132,9 +133,9 @@ func compile(p Profile) (*profile, error) {
 			bad("subscriptions: %q at QoS %d", f.Name, f.QoS)
 		}
 	}
-	for _, f := range slices.Concat(p.Bare, p.Enveloped) {
+	for _, f := range slices.Concat(p.Withhold, p.Bare, p.Enveloped) {
 		if !wire.ValidFilter(f) {
-			bad("bare, enveloped: %q is not a topic filter", f)
+			bad("withhold, bare, enveloped: %q is not a topic filter", f)
 		}
 	}
 	for _, t := range []struct{ key, topic string }{{"presence", p.Presence}, {"probe.topic", p.Probe.Topic}, {"probe.reply_topic", p.Probe.ReplyTopic}} {
@@ -160,8 +161,8 @@ func compile(p Profile) (*profile, error) {
 	if p.KeepAlive == Connection {
 		c.terms.Link = p.Link
 	}
-	if len(p.Bare)+len(p.Enveloped) > 0 {
-		c.terms.Rewrite = (&form{p.Bare, p.Enveloped}).rewrite
+	if len(p.Withhold)+len(p.Bare)+len(p.Enveloped) > 0 {
+		c.terms.Rewrite = (&form{p.Withhold, p.Bare, p.Enveloped}).rewrite
 	}
 	return c, errors.Join(errs...)
 }

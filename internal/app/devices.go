@@ -21,6 +21,7 @@ func messageHooks(c config.Config) ([]delivery.Hook, error) {
 		chain = append(chain, h)
 	}
 	if profiles := deviceProfiles(c.Devices); len(profiles) > 0 {
+		withholdMoves(profiles, c.Movement)
 		h, err := device.New(profiles)
 		if err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tarsd/tarsd/hooks/device"
 	"github.com/tarsd/tarsd/internal/config"
 	"github.com/tarsd/tarsd/services/contract"
 	"github.com/tarsd/tarsd/services/movement/plan"
@@ -52,5 +53,28 @@ func TestMovesHavePlans(t *testing.T) {
 		assert.NoError(t, err)
 		_, err = plan.Action(m.Name, nil)
 		assert.Equal(t, m.Action, err == nil, m.Name)
+	}
+}
+
+// TestWithholdMoves: commands are kept from the board that movement drives by frames, and from no other.
+func TestWithholdMoves(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*config.Movement)
+		want   []string
+	}{
+		"simulated":    {func(*config.Movement) {}, nil},
+		"by frames":    {func(m *config.Movement) { m.Backend = config.MoveESP32 }, []string{"movement/test"}},
+		"by itself":    {func(m *config.Movement) { m.Backend, m.ESP32.Drive = config.MoveESP32, config.ESPCommands }, nil},
+		"another name": {func(m *config.Movement) { m.Backend, m.ESP32.Device = config.MoveESP32, "arm" }, nil},
+	} {
+		m := config.Default().Movement
+		c.change(&m)
+		all := append([]device.Profile{device.ESP32()}, device.Legacy()...)
+		withholdMoves(all, m)
+		assert.Equal(t, c.want, all[0].Withhold, name)
+		for _, p := range all[1:] {
+			assert.Empty(t, p.Withhold, name)
+		}
 	}
 }

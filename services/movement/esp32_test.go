@@ -179,6 +179,40 @@ func TestDeviceOffIsNoStop(t *testing.T) {
 	assert.Zero(t, b.dev.State().Count("received", esp32.TopicStop))
 }
 
+// TestDeviceWithholds: where the broker keeps commands from the device, those that somebody publishes
+// for it without an envelope are carried out once, in their order, by frames, and a stop ends them. Its own
+// "stop", which nothing would clear, does not reach it.
+func TestDeviceWithholds(t *testing.T) {
+	t.Parallel()
+	b := plug(t, movement.Options{Frames: true}, nil, func(p *device.Profile) { p.Withhold = []string{"movement/test"} })
+	b.send(t, "movement/test", `{"command":"reset","request_id":"a"}`)
+	b.send(t, "movement/test", `{"id":"b","type":"movement.test","ts":`+nowText()+`,"source":"llm","data":{"command":"disable"}}`)
+	b.send(t, "movement/test", `{"command":"laugh","speed":0.2,"request_id":"c"}`)
+	for _, id := range []string{"a", "b"} {
+		b.status.Find(t, func(m client.Message[contract.MovementUpdate]) bool {
+			return m.Data.Event == "command_completed" && contract.Value(m.Data.RequestID) == id
+		})
+	}
+	b.expect(t, "command_started", "laugh", "c", "")
+	b.wait(t, "motion", func(s esp32.State) bool { return s.PWM[0] != 0 })
+	b.send(t, "movement/test", `{"command":"stop"}`)
+	b.wait(t, "off", func(s esp32.State) bool { return s.PWM == [esp32.Channels]int{} })
+	b.resume(t)
+	b.send(t, "movement/test", `{"command":"reset","request_id":"d"}`)
+	b.expect(t, "command_started", "reset", "d", "")
+	b.expect(t, "command_completed", "reset", "d", "")
+	s := b.dev.State()
+	assert.Empty(t, s.Ended, "the device has begun nothing by itself")
+	assert.False(t, s.Latched)
+	h := servicetest.Collect(t, b.peer, contract.MovementHistory).Find(t, func(m client.Message[contract.MotionHistory]) bool {
+		return len(m.Data.Requests) == 4 && m.Data.Requests[3].State == "completed"
+	}).Data.Requests
+	for i, r := range h {
+		assert.Equal(t, []string{"a", "b", "c", "d"}[i], r.ID)
+		assert.Equal(t, "frames", r.By)
+	}
+}
+
 // TestDeviceGone: nothing is accepted without the device, a move ends when it goes, and nothing
 // goes on when it is back.
 func TestDeviceGone(t *testing.T) {

@@ -191,7 +191,9 @@ func (d *device) taken(command string) {
 // rejected deals with the device's word that it does not take a message: then it is ours.
 func (d *device) rejected() {
 	d.mu.Lock()
-	i := slices.IndexFunc(d.arrivals, func(a arrival) bool { return !a.runs || !a.bare })
+	// It answers in order. By frames, a broker may keep all commands from it; otherwise it does not refuse
+	// one that it runs: the answer to that is missing.
+	i := slices.IndexFunc(d.arrivals, func(a arrival) bool { return d.r.o.Frames || !a.runs || !a.bare })
 	if i < 0 {
 		d.mu.Unlock()
 		return
