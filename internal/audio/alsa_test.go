@@ -146,6 +146,18 @@ func TestHelperPrograms(t *testing.T) {
 		assert.Less(t, len(err.Error()), 1000)
 		require.NoError(t, s.Close())
 	})
+	t.Run("no card", func(t *testing.T) {
+		t.Parallel()
+		for name, text := range map[string]string{
+			"as alsa-utils says it": "echo 'aplay: device_list:279: no soundcards found...' >&2; exit 1",
+			"an empty list":         "echo '**** List of PLAYBACK Hardware Devices ****'",
+		} {
+			err := anyCard(t.Context(), script(t, "aplay", text), true)
+			require.ErrorIs(t, err, ErrNoDevice, name)
+			assert.NotContains(t, err.Error(), "\n", name)
+		}
+		require.ErrorIs(t, anyCard(t.Context(), script(t, "aplay", ""), false), ErrNoDevice, "there is no arecord")
+	})
 	t.Run("lists", func(t *testing.T) {
 		t.Parallel()
 		run := script(t, "arecord", `echo "**** List of CAPTURE Hardware Devices ****
@@ -154,6 +166,7 @@ card 1: Device [USB PnP Sound Device], device 0: USB Audio [USB Audio]
   Subdevice #0: subdevice #0"`)
 		list, err := alsaDevices(t.Context(), run, false)
 		require.NoError(t, err)
+		require.NoError(t, anyCard(t.Context(), run, false))
 		assert.Equal(t, []Device{{Spec: "arecord:plughw:1,0", Name: "USB PnP Sound Device, USB Audio"}}, list)
 		_, err = alsaDevices(t.Context(), run, true)
 		assert.ErrorIs(t, err, ErrNoDevice, "there is no aplay")

@@ -24,7 +24,7 @@ type bed struct {
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	if _, err := exec.LookPath("pulseaudio"); err != nil {
-		t.Skip("apt-get install pulseaudio")
+		t.Skip("apt-get install pulseaudio pulseaudio-utils")
 	}
 	dir, err := os.MkdirTemp("", "tarsd-audio") // short: a unix socket's path is
 	require.NoError(t, err)

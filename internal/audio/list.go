@@ -66,6 +66,16 @@ func pulseName(name string, props proto.PropList) string {
 	return name
 }
 
+// anyCard returns an error if aplay or arecord knows no card: they would start, and fail only when
+// there is sound.
+func anyCard(ctx context.Context, run command, out bool) error {
+	list, err := alsaDevices(ctx, run, out)
+	if err == nil && len(list) == 0 {
+		return fmt.Errorf("%w: no card that could be used", ErrNoDevice)
+	}
+	return err
+}
+
 // alsaLine is how aplay -l and arecord -l tell of a device.
 var alsaLine = regexp.MustCompile(`^card (\d+): .*\[(.*)\], device (\d+): .*\[(.*)\]$`)
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -208,6 +209,43 @@ func TestPulseUnplugged(t *testing.T) {
 	_, err = OpenSink(t.Context(), "pulse:speaker@"+b.server(), Rate)
 	require.ErrorIs(t, err, ErrNoDevice)
 	assert.ErrorContains(t, err, `play on "speaker": pulseaudio: no such entity`)
+}
+
+// TestPulseSleeps: a device on which nothing is played is put to sleep by its server, although the sink
+// is open, after the end of a sentence and after a stop; the next sentence wakes it and is heard whole.
+func TestPulseSleeps(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	pactl := func(args ...string) string {
+		out, err := exec.Command("pactl", append([]string{"-s", b.server()}, args...)...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		return string(out)
+	}
+	pactl("load-module", "module-suspend-on-idle", "timeout=0")
+	s, err := OpenSink(t.Context(), "pulse:speaker@"+b.server(), Rate)
+	require.NoError(t, err)
+	asleep := func() bool {
+		for line := range strings.Lines(pactl("list", "short", "sinks")) {
+			if strings.Contains(line, "\tspeaker\t") {
+				return strings.Contains(line, "SUSPENDED")
+			}
+		}
+		return false
+	}
+	soon := func(what string) { require.Eventually(t, asleep, 5*time.Second, 20*time.Millisecond, what) }
+	soon("opened")
+	require.NoError(t, s.Drain(t.Context()), "nothing to wait for")
+	for range 2 {
+		begin := time.Now()
+		play(t, s, tone(500, Rate/2, Rate))
+		assert.WithinRange(t, time.Now(), begin.Add(490*time.Millisecond), begin.Add(1500*time.Millisecond))
+		soon("played to the end")
+		require.NoError(t, s.Write(t.Context(), tone(500, Rate/4, Rate)))
+		assert.False(t, asleep())
+		require.NoError(t, s.Flush())
+		soon("stopped")
+	}
+	require.NoError(t, s.Close())
 }
 
 func TestPulseDevices(t *testing.T) {

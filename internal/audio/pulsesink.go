@@ -18,6 +18,7 @@ type pulseSink struct {
 	gate   *gate
 	device time.Duration  // what the device itself holds, which a flush cannot take from every one
 	wait   sync.WaitGroup // drains that the server has not answered
+	corked bool           // belongs to whoever has the gate's turn: nothing plays, and the device may sleep
 
 	mu     sync.Mutex // guards what follows
 	credit int        // bytes that the server wants
@@ -37,7 +38,7 @@ func openPulseSink(ctx context.Context, arg string, rate int) (Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &pulseSink{p: p, rate: rate, gate: newGate(), wake: make(chan struct{}, 1)}
+	s := &pulseSink{p: p, rate: rate, gate: newGate(), corked: true, wake: make(chan struct{}, 1)}
 	bytes := func(d time.Duration) uint32 { return uint32(d.Seconds()*float64(rate)) * 2 }
 	q := &proto.CreatePlaybackStream{
 		SampleSpec:            proto.SampleSpec{Format: proto.FormatInt16LE, Channels: 1, Rate: uint32(rate)},
@@ -49,6 +50,7 @@ func openPulseSink(ctx context.Context, arg string, rate int) (Sink, error) {
 		BufferTargetLength:    bytes(Ahead),
 		BufferPrebufferLength: bytes(40 * time.Millisecond),
 		BufferMinimumRequest:  bytes(FrameTime),
+		Corked:                true,
 		AdjustLatency:         true, // Ahead counts the device's own buffer in, or a stop would take longer
 		Properties:            proto.PropList{"media.name": proto.PropListString("speech")},
 	}
@@ -114,6 +116,19 @@ func (s *pulseSink) take(ctx context.Context, n int) (int, error) {
 	}
 }
 
+// cork tells the server whether there is something to play. A device on which nothing plays is put to
+// sleep, one with an idle stream is not.
+func (s *pulseSink) cork(on bool) error {
+	if s.corked == on {
+		return nil
+	}
+	if err := s.p.request(&proto.CorkPlaybackStream{StreamIndex: s.index, Corked: on}, nil); err != nil {
+		return fmt.Errorf("%w: begin or end to play: %w", errLost, err)
+	}
+	s.corked = on
+	return nil
+}
+
 // Write sends samples as the server wants them.
 func (s *pulseSink) Write(ctx context.Context, pcm []int16) error {
 	ctx, leave, err := s.gate.enter(ctx)
@@ -121,6 +136,9 @@ func (s *pulseSink) Write(ctx context.Context, pcm []int16) error {
 		return err
 	}
 	defer leave()
+	if err := s.cork(false); err != nil {
+		return err
+	}
 	var buf []byte
 	for len(pcm) > 0 {
 		n, err := s.take(ctx, min(len(pcm), s.rate/50))
@@ -147,7 +165,7 @@ func (s *pulseSink) Drain(ctx context.Context) error {
 	s.mu.Lock()
 	lost := s.lost
 	s.mu.Unlock()
-	if lost != nil {
+	if lost != nil || s.corked {
 		return lost
 	}
 	reply := make(chan error, 1)
@@ -165,7 +183,10 @@ func (s *pulseSink) Drain(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("play to the end: %w", err)
 		}
-		return sleep(ctx, time.Until(end))
+		if err := sleep(ctx, time.Until(end)); err != nil {
+			return err
+		}
+		return s.cork(true)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -193,7 +214,7 @@ func (s *pulseSink) Flush() error {
 	if err := s.p.request(&proto.FlushPlaybackStream{StreamIndex: s.index}, nil); err != nil {
 		return fmt.Errorf("stop playing: %w", err)
 	}
-	return nil
+	return s.cork(true)
 }
 
 // Close ends the connection; the server takes the stream away at once.

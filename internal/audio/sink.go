@@ -42,7 +42,7 @@ const Ahead = 150 * time.Millisecond
 //	aplay[:DEVICE]         ALSA by the program aplay, such as aplay:plughw:1,0
 //	wav:PATH               a WAV file, which takes sound as fast as it comes
 //	none                   nowhere, at the speed of a speaker
-//	auto                   pulse, or else aplay
+//	auto                   pulse, or else aplay if it knows a card
 //
 // A device that is lost fails one Write or Drain; the next one opens it again.
 func OpenSink(ctx context.Context, spec string, rate int) (Sink, error) {
@@ -76,11 +76,10 @@ func openSink(ctx context.Context, spec string, rate int) (Sink, error) {
 		if err == nil {
 			return s, nil
 		}
-		a, aerr := openSink(ctx, "aplay", rate)
-		if aerr == nil {
-			return a, nil
+		if aerr := anyCard(ctx, command{}, true); aerr != nil {
+			return nil, fmt.Errorf("%w; %w", err, aerr)
 		}
-		return nil, errors.Join(err, aerr)
+		return newAplay(command{}, "", rate)
 	}
 	return nil, fmt.Errorf("unknown kind %q: pulse, aplay, wav, none and auto are known", kind)
 }

@@ -24,7 +24,7 @@ type Source interface {
 //	arecord[:DEVICE]         ALSA by the program arecord, such as arecord:plughw:1,0
 //	wav:PATH                 a WAV file, at the speed of a microphone
 //	wav-fast:PATH            the same as fast as it is read, with the times of a microphone
-//	auto                     pulse, or else arecord
+//	auto                     pulse, or else arecord if it knows a card
 func OpenSource(ctx context.Context, spec string) (Source, error) {
 	s, err := openSource(ctx, spec)
 	if err != nil {
@@ -47,11 +47,10 @@ func openSource(ctx context.Context, spec string) (Source, error) {
 		if err == nil {
 			return s, nil
 		}
-		a, aerr := openSource(ctx, "arecord")
-		if aerr == nil {
-			return a, nil
+		if aerr := anyCard(ctx, command{}, false); aerr != nil {
+			return nil, fmt.Errorf("%w; %w", err, aerr)
 		}
-		return nil, errors.Join(err, aerr)
+		return openArecord(command{}, "")
 	}
 	return nil, fmt.Errorf("unknown kind %q: pulse, arecord, wav, wav-fast and auto are known", kind)
 }
