@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -15,11 +14,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/tarsd/tarsd/broker"
 	"github.com/tarsd/tarsd/hooks/access"
 	"github.com/tarsd/tarsd/hooks/delivery"
 	"github.com/tarsd/tarsd/internal/config"
-	"github.com/tarsd/tarsd/internal/wire"
 	"github.com/tarsd/tarsd/services"
 	"github.com/tarsd/tarsd/services/client"
 	"github.com/tarsd/tarsd/services/tools"
@@ -128,7 +125,7 @@ func (a *App) mcpHandler() http.Handler {
 		return nil
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		code := a.mayManage(r)
+		code, _ := a.signIn(r, "", func(p *delivery.Peer) bool { return slices.Contains(p.Roles, access.RoleAdmin) })
 		if code == 0 {
 			a.mcp.ServeHTTP(w, r)
 			return
@@ -138,46 +135,6 @@ func (a *App) mcpHandler() http.Handler {
 		}
 		http.Error(w, "the tools are for users with the role admin", code)
 	})
-}
-
-// mayManage decides about a request as the broker decides about a client that wants to be admin: 0,
-// or the status of the refusal.
-func (a *App) mayManage(r *http.Request) int {
-	remote, ok := broker.Remote(r)
-	if !ok {
-		return http.StatusBadRequest
-	}
-	p := &delivery.Peer{Listener: "http", Remote: remote.String(), Host: remote.String(), Since: time.Now()}
-	switch t := remote.(type) {
-	case *net.TCPAddr:
-		p.Host, p.Local = t.IP.String(), t.IP.IsLoopback()
-	case *net.UnixAddr:
-		p.Host, p.Local = "unix", true
-	}
-	user, password, given := r.BasicAuth()
-	anonymous := a.cfg.Access.Anonymous == config.AnonymousAll || a.cfg.Access.Anonymous == config.AnonymousLoopback && p.Local
-	if !given && !anonymous {
-		return http.StatusUnauthorized // clients ask first without: it is no failed login
-	}
-	var name *string
-	if given {
-		name = &user
-	}
-	code, reason := a.policy.Authenticate(r.Context(), p, name, []byte(password))
-	if code == wire.Success && !slices.Contains(p.Roles, access.RoleAdmin) {
-		code, reason = wire.NotAuthorized, "not_authorized"
-	}
-	if code == wire.Success {
-		return 0
-	}
-	a.audit.Event(delivery.Event{Time: time.Now(), Kind: "refused", Remote: p.Remote, User: user, Listener: "http", Reason: reason})
-	switch {
-	case reason == access.ReasonSlowed || reason == access.ReasonBusy:
-		return http.StatusTooManyRequests
-	case !given || reason == access.ReasonCredentials || reason == access.ReasonAnonymous:
-		return http.StatusUnauthorized
-	}
-	return http.StatusForbidden
 }
 
 // MCP serves the robot's own tools on in and out until they end, over the broker of a tarsd that

@@ -11,10 +11,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/tarsd/tarsd/broker"
-	"github.com/tarsd/tarsd/hooks/access"
 	"github.com/tarsd/tarsd/hooks/delivery"
 	"github.com/tarsd/tarsd/internal/config"
-	"github.com/tarsd/tarsd/internal/wire"
 	"github.com/tarsd/tarsd/services/client"
 	"github.com/tarsd/tarsd/services/contract"
 	"github.com/tarsd/tarsd/web"
@@ -123,42 +121,9 @@ func picture(m *client.RawMessage) (web.Picture, bool) {
 // mayLook decides about a request as the broker decides about a client that subscribes to
 // camera/jpeg.
 func (a *App) mayLook(r *http.Request) (int, func() bool) {
-	remote, ok := broker.Remote(r)
-	if !ok {
-		return http.StatusBadRequest, nil
-	}
-	p := &delivery.Peer{Listener: "http", Remote: remote.String(), Host: remote.String(), Since: time.Now()}
-	switch t := remote.(type) {
-	case *net.TCPAddr:
-		p.Host, p.Local = t.IP.String(), t.IP.IsLoopback()
-	case *net.UnixAddr:
-		p.Host, p.Local = "unix", true
-	}
-	user, password, given := r.BasicAuth()
-	anonymous := a.cfg.Access.Anonymous == config.AnonymousAll || a.cfg.Access.Anonymous == config.AnonymousLoopback && p.Local
-	if !given && !anonymous {
-		return http.StatusUnauthorized, nil // browsers ask first without: it is no failed login
-	}
-	var name *string
-	if given {
-		name = &user
-	}
-	code, reason := a.policy.Authenticate(r.Context(), p, name, []byte(password))
-	if code == wire.Success && !a.policy.MaySubscribe(p, contract.CameraJPEG.Name) {
-		code, reason = wire.NotAuthorized, "not_authorized"
-	}
-	if code != wire.Success {
-		a.audit.Event(delivery.Event{Time: time.Now(), Kind: "refused", Remote: p.Remote, User: user, Listener: "http", Reason: reason, Topic: contract.CameraJPEG.Name})
-	}
-	switch {
-	case code == wire.Success:
-		return 0, func() bool { return a.policy.Current(p) }
-	case reason == access.ReasonSlowed || reason == access.ReasonBusy:
-		return http.StatusTooManyRequests, nil
-	case reason == access.ReasonCredentials || reason == access.ReasonAnonymous:
-		return http.StatusUnauthorized, nil
-	}
-	return http.StatusForbidden, nil
+	topic := contract.CameraJPEG.Name
+	status, p := a.signIn(r, topic, func(p *delivery.Peer) bool { return a.policy.MaySubscribe(p, topic) })
+	return status, func() bool { return a.policy.Current(p) }
 }
 
 // mayLookHere is mayLook of a process without a broker, which knows no users: this machine may look.

@@ -67,7 +67,7 @@ func TestWhoMayLook(t *testing.T) {
 		"unix socket":                 {nil, "@", "", "", "", 0},
 		"this machine, old name":      {nil, here, "tars", "pass", "", 0},
 		"this machine, closed":        {[]string{"access.anonymous=false"}, here, "", "", "", 401},
-		"this machine, roles":         {[]string{"access.local_roles=device"}, here, "", "", "", 403},
+		"this machine, roles":         {[]string{"access.local_roles=device"}, here, "", "", "", 401},
 		"elsewhere":                   {nil, there, "", "", "", 401},
 		"viewer":                      {nil, there, "anna", "right", "", 0},
 		"wrong password":              {nil, there, "anna", "wrong", "", 401},
