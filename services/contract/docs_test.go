@@ -37,8 +37,7 @@ func TestGenerated(t *testing.T) {
 	}
 	for name, want := range files {
 		if *update {
-			require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
-			require.NoError(t, os.WriteFile(name, want, 0o644))
+			rewrite(t, name, want)
 		}
 		got, err := os.ReadFile(name)
 		require.NoError(t, err, "run make docs")

@@ -41,11 +41,19 @@ func lines(t testing.TB, name string) []string {
 func expect(t *testing.T, name string, got []string) {
 	t.Helper()
 	if *update {
-		require.NoError(t, os.WriteFile(name, []byte(strings.Join(got, "\n")+"\n"), 0o644))
+		rewrite(t, name, []byte(strings.Join(got, "\n")+"\n"))
 	}
 	want, err := os.ReadFile(name)
 	require.NoError(t, err)
 	assert.Equal(t, string(want), strings.Join(got, "\n")+"\n", name)
+}
+
+// rewrite replaces a file in one step: other tests read it meanwhile.
+func rewrite(t *testing.T, name string, b []byte) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
+	require.NoError(t, os.WriteFile(name+".new", b, 0o644))
+	require.NoError(t, os.Rename(name+".new", name))
 }
 
 // TestGoldenValid: what is written as we write it comes out as the same bytes.

@@ -161,7 +161,7 @@ func unescape(raw []byte) ([]byte, *Error) {
 	}
 }
 
-// hex4 reads "uXXXX".
+// hex4 reads what follows the backslash of an escape such as \u00e9: the u and four hex digits.
 func hex4(b []byte) (rune, bool) {
 	if len(b) < 5 || b[0] != 'u' {
 		return 0, false

@@ -36,6 +36,7 @@ func TestSchemasAgree(t *testing.T) {
 				continue
 			}
 			errs := lines(t, filepath.Join(folder(r), "invalid.txt"))
+			require.Len(t, errs, len(texts), "%s: -update has not written the errors yet", r.spec().Name)
 			for i, text := range texts {
 				if !beyond.MatchString(errs[i]) {
 					refused++
