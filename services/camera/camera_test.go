@@ -197,6 +197,8 @@ func TestWithoutACamera(t *testing.T) {
 	m := s.jpeg(stale)
 	_, err := jpeg.Decode(bytes.NewReader(m.Payload))
 	require.NoError(t, err, "it says so on a picture")
+	t0 := m.Received
+	assert.Greater(t, s.jpeg(stale).Received.Sub(t0), 300*time.Millisecond, "and seldom, whatever the rate is")
 	c := contract.New[contract.Capture]()
 	answer, err := client.Request(t.Context(), s.peer, contract.CameraCapture, contract.CameraImage, c)
 	require.NoError(t, err)

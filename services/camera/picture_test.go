@@ -142,6 +142,7 @@ func TestOutdatedPictureSaysSo(t *testing.T) {
 	img, err := jpeg.Decode(bytes.NewReader(e.data))
 	require.NoError(t, err)
 	assert.NotContains(t, quarters(img), "r", "no colours: nobody takes it for live")
+	assert.NotContains(t, quarters(img), "w", "and dark")
 	none, err := outdated(nil, &Options{}, time.Now(), "starting")
 	require.NoError(t, err)
 	assert.Equal(t, 640, none.w)

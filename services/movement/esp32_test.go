@@ -239,6 +239,47 @@ func TestDeviceGone(t *testing.T) {
 	assert.Len(t, again.State().Ended, 1, "nothing of before")
 }
 
+// TestDeviceLatched: a firmware that somebody sent its own "stop" runs no move any more until it is switched
+// off, so that it is driven by frames.
+func TestDeviceLatched(t *testing.T) {
+	t.Parallel()
+	b := plug(t, movement.Options{}, nil)
+	b.send(t, "movement/test", `{"command":"stop"}`)
+	b.wait(t, "latch", func(s esp32.State) bool { return s.Latched })
+	b.resume(t)
+	b.send(t, "movement/test", `{"id":"a","type":"t","ts":`+nowText()+`,"source":"llm","data":{"command":"reset"}}`)
+	b.expect(t, "command_started", "reset", "a", "")
+	b.expect(t, "command_completed", "reset", "a", "")
+	assert.Equal(t, 300, b.dev.State().PWM[0])
+}
+
+// TestDeviceReboots: what was under way fails, also when the device is back before anybody has noticed that
+// it was gone, and nothing of it goes on.
+func TestDeviceReboots(t *testing.T) {
+	t.Parallel()
+	for _, frames := range []bool{true, false} {
+		b := plug(t, movement.Options{Frames: frames}, nil)
+		for _, id := range []string{"a", "b"} {
+			b.send(t, "movement/test", `{"id":"`+id+`","type":"t","ts":`+nowText()+`,"source":"llm","data":{"command":"pezz","request_id":"`+id+`"}}`)
+		}
+		b.wait(t, "motion", func(s esp32.State) bool { return s.PWM[0] != 0 })
+		b.expect(t, "command_started", "pezz", "a", "")
+		b.dev.PowerCycle()
+		failed := map[string]string{}
+		for len(failed) < 2 {
+			m := b.status.Find(t, func(m client.Message[contract.MovementUpdate]) bool { return m.Data.Event == "command_failed" })
+			failed[contract.Value(m.Data.RequestID)] = contract.Value(m.Data.Detail)
+		}
+		assert.Contains(t, failed["a"], "control lost", "%v", failed)
+		assert.Contains(t, failed["b"], "control lost")
+		b.wait(t, "boot", func(s esp32.State) bool { return s.Count("subscribe", esp32.TopicStop) == 2 && s.Waiting == "" })
+		b.ready(t)
+		b.send(t, "movement/test", `{"id":"c","type":"t","ts":`+nowText()+`,"source":"llm","data":{"command":"reset","request_id":"c"}}`)
+		b.expect(t, "command_started", "reset", "c", "")
+		b.expect(t, "command_completed", "reset", "c", "")
+	}
+}
+
 // TestDeviceStop: off is sent until the device has applied it after its move has ended, and resume
 // waits for that. A command that somebody sends it meanwhile makes it begin anew.
 func TestDeviceStop(t *testing.T) {

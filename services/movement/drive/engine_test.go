@@ -315,6 +315,44 @@ func TestManual(t *testing.T) {
 	})
 }
 
+// TestHold: a setpoint may be held for less than the dead man's time, and for no longer.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	for hold, want := range map[time.Duration]time.Duration{100 * time.Millisecond: 100, 0: 500, time.Hour: 500} {
+		synctest.Test(t, func(t *testing.T) {
+			r := start(t, nil)
+			require.NoError(t, r.Manual(drive.Setpoint{ID: "m", Target: plan.Pose{plan.Height: 400}, Speed: 0.1, Hold: hold}))
+			t0 := time.Now()
+			time.Sleep(2 * time.Second)
+			assert.Contains(t, r.said(), "m failed: manual control fell silent")
+			assert.InDelta(t, want, r.State().Moved.Sub(t0).Milliseconds(), 40)
+		})
+	}
+}
+
+// TestGateClamps: limits that become narrower in the midst of a move hold for it too: its plan is that of
+// before, and the gate is behind it.
+func TestGateClamps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, nil)
+		require.NoError(t, r.Submit(move(t, "a", "laugh")))
+		time.Sleep(500 * time.Millisecond)
+		n := r.drv.writes()
+		cal := plan.DefaultCalibration()
+		cal[plan.Height] = plan.Servo{Channel: 0, Min: 290, Max: 310, Neutral: 300, Low: 310, High: 290}
+		r.Calibrate(cal)
+		time.Sleep(10 * time.Second)
+		poses, _ := r.drv.path()
+		require.Greater(t, len(poses), n)
+		for _, p := range poses[n:] {
+			require.GreaterOrEqual(t, p[plan.Height], 290)
+			require.LessOrEqual(t, p[plan.Height], 310)
+		}
+		assert.Positive(t, r.State().Clamped)
+	})
+}
+
 // TestControlLost: a move ends when nobody could stop it, and its queue is forgotten.
 func TestControlLost(t *testing.T) {
 	t.Parallel()

@@ -78,6 +78,16 @@ func TestBrokenBus(t *testing.T) {
 	bus.Set(0x06+4*5+3, 0x01) // a wild pulse on channel 5
 	require.NoError(t, c.Write([16]uint16{0: 301}))
 	assert.Equal(t, [16]int{0: 301}, bus.Ticks())
+	bus.Break(true)
+	require.ErrorIs(t, c.Write([16]uint16{0: 302}), pca9685test.ErrBus)
+	bus.Break(false)
+	require.NoError(t, c.Write([16]uint16{0: 301}))
+	bus.Break(true)
+	require.Error(t, c.Write([16]uint16{0: 302}))
+	bus.Break(false)
+	bus.Set(0x06+4*5+3, 0x01)
+	require.NoError(t, c.Write([16]uint16{0: 301}))
+	assert.Equal(t, [16]int{0: 301}, bus.Ticks(), "also if off was not tried meanwhile")
 }
 
 func TestOpenRefuses(t *testing.T) {
