@@ -36,7 +36,7 @@ var edges = map[string][]string{
 	"internal/mqttcli":      {},
 	"internal/trace":        {"services/client"},
 	"internal/wire":         {},
-	"internal/engine/use":   {},
+	"internal/engine/use":   {"internal/engine/nn"},
 	"internal/engine/flite": {},
 	"internal/assets":       {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"}, // a build tool
 	"services/memory":       {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},

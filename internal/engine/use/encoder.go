@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/tarsd/tarsd/internal/engine/nn"
 )
 
 // ID names the encoder and its weights: vectors of another ID must not be compared with its own.
@@ -17,6 +19,10 @@ const batchTokens = 128
 // Encoder makes vectors of texts. Its methods may be called by several goroutines at once, each of
 // which then needs a few megabytes; the weights are shared and never change.
 type Encoder struct{ m *model }
+
+// ID is the name of the encoder and its weights, as a method for those who know encoders by an
+// interface.
+func (e *Encoder) ID() string { return ID }
 
 // Embed returns a vector of length Dim and norm 1 for each text. Of a long text the first 128
 // pieces count, about a hundred words. A text without any gets a vector of zeros, which is like
@@ -63,6 +69,17 @@ func newRows(n, width int) rows { return rows{n, width, make([]float32, n*width)
 
 func (r rows) row(i int) []float32 { return r.v[i*r.width : (i+1)*r.width] }
 
+// through maps each row.
+func (r rows) through(m *nn.Matrix) rows {
+	y := newRows(r.n, m.Out)
+	from, to := make([]int, r.n), make([]int, r.n)
+	for i := range r.n {
+		from[i], to[i] = i*r.width, i*m.Out
+	}
+	m.Apply(y.v, to, r.v, from)
+	return y
+}
+
 // encode runs the network over several texts, whose tokens end where ends says.
 func (m *model) encode(ids []int32, ends []int) ([][]float32, error) {
 	x, err := m.input(ids, ends)
@@ -83,7 +100,7 @@ func (m *model) encode(ids []int32, ends []int) ([][]float32, error) {
 		}
 		start = end
 	}
-	y := m.last.apply(mean)
+	y := mean.through(m.last)
 	out := make([][]float32, len(ends))
 	start = 0
 	for t, end := range ends {
@@ -142,16 +159,12 @@ func (m *model) input(ids []int32, ends []int) (rows, error) {
 // apply runs one layer: attention and a feed-forward net, each on normalised input and each added
 // to what came in.
 func (l *layer) apply(x rows, ends []int) rows {
-	attended := l.merge.apply(l.attend(l.qkv.apply(l.before.apply(x)), ends))
-	if l.widen.in > 0 {
-		x = l.widen.apply(x)
+	attended := l.attend(l.before.apply(x).through(l.qkv), ends).through(l.merge)
+	if l.widen != nil {
+		x = x.through(l.widen)
 	}
 	add(x, attended)
-	h := l.expand.apply(l.between.apply(x))
-	for i, v := range h.v {
-		h.v[i] = max(v, 0)
-	}
-	add(x, l.contract.apply(h))
+	add(x, l.between.apply(x).through(l.expand).through(l.contract))
 	return x
 }
 
@@ -196,7 +209,7 @@ func (l *layer) attend(qkv rows, ends []int) rows {
 				q := qkv.row(i)[a:b]
 				p := p[:end-start]
 				for j := range p {
-					p[j] = l.queryScale * dot(q, qkv.row(start + j)[w+a:w+b])
+					p[j] = l.queryScale * nn.Dot(q, qkv.row(start + j)[w+a:w+b])
 				}
 				softmax(p)
 				to := out.row(i)[a:b]
@@ -211,14 +224,6 @@ func (l *layer) attend(qkv rows, ends []int) rows {
 		start = end
 	}
 	return out
-}
-
-func dot(a, b []float32) (sum float32) {
-	b = b[:len(a)]
-	for i, v := range a {
-		sum += v * b[i]
-	}
-	return sum
 }
 
 func softmax(p []float32) {
@@ -236,78 +241,3 @@ func softmax(p []float32) {
 		p[i] /= float32(sum)
 	}
 }
-
-// apply multiplies. Two outputs of four tokens at a time: eight sums stay in registers, and each
-// number that is loaded is used more than once.
-func (m *matrix) apply(x rows) rows {
-	y := newRows(x.n, m.out)
-	for o := 0; o < m.out; o += 2 {
-		w0, w1 := m.w[o*m.in:(o+1)*m.in], m.w[(o+1)*m.in:(o+2)*m.in]
-		i := 0
-		for ; i+4 <= x.n; i += 4 {
-			s := dot2x4(w0, w1, x.row(i), x.row(i+1), x.row(i+2), x.row(i+3))
-			for k := range 4 {
-				row := y.row(i + k)
-				row[o], row[o+1] = s[k]+m.bias[o], s[4+k]+m.bias[o+1]
-			}
-		}
-		for ; i < x.n; i++ {
-			row := y.row(i)
-			row[o], row[o+1] = dot2(w0, w1, x.row(i))
-			row[o] += m.bias[o]
-			row[o+1] += m.bias[o+1]
-		}
-	}
-	return y
-}
-
-// dot2x4 is the inner loop. It reads weights, which never change, and rows of one goroutine: the race
-// detector would make it thirty times as slow and find nothing.
-//
-//go:norace
-func dot2x4(w0, w1, x0, x1, x2, x3 []float32) (s [8]float32) {
-	n := len(w0)
-	w1, x0, x1, x2, x3 = w1[:n], x0[:n], x1[:n], x2[:n], x3[:n]
-	var s0, s1, s2, s3, s4, s5, s6, s7 float32
-	for i, a := range w0 {
-		b := w1[i]
-		v := x0[i]
-		s0 += a * v
-		s4 += b * v
-		v = x1[i]
-		s1 += a * v
-		s5 += b * v
-		v = x2[i]
-		s2 += a * v
-		s6 += b * v
-		v = x3[i]
-		s3 += a * v
-		s7 += b * v
-	}
-	return [8]float32{s0, s1, s2, s3, s4, s5, s6, s7}
-}
-
-// dot2 has four sums for each output, so that an addition need not wait for the one before.
-//
-//go:norace
-func dot2(w0, w1, x []float32) (float32, float32) {
-	n := len(w0)
-	w1, x = w1[:n], x[:n]
-	var a0, a1, a2, a3, b0, b1, b2, b3 float32
-	for i := 0; i+4 <= n; i += 4 { // all widths are multiples of four
-		p, q, v := w0[i:i+4], w1[i:i+4], x[i:i+4]
-		a0 += p[0] * v[0]
-		a1 += p[1] * v[1]
-		a2 += p[2] * v[2]
-		a3 += p[3] * v[3]
-		b0 += q[0] * v[0]
-		b1 += q[1] * v[1]
-		b2 += q[2] * v[2]
-		b3 += q[3] * v[3]
-	}
-	return a0 + a1 + a2 + a3, b0 + b1 + b2 + b3
-}
-
-// ID is the name of the encoder and its weights, as a method for those who know encoders by an
-// interface.
-func (e *Encoder) ID() string { return ID }

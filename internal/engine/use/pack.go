@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"math"
 	"path"
+
+	"github.com/tarsd/tarsd/internal/engine/nn"
 )
 
 // The names that the npm package gives to the tensors.
@@ -37,17 +39,17 @@ func Pack(w io.Writer, dir fs.FS) error {
 		v := fmt.Sprintf("%sLayer_%d/TransformerLayer/", variable, i)
 		t.centring(l.before, a+"layer_prepostprocess/layer_norm/")
 		t.centring(l.between, a+"FFN/layer_prepostprocess/layer_norm/")
-		t.matrix(&l.qkv, v+"MultiheadAttention/qkv_transform_single/kernel/part_0", a+"MultiheadAttention/qkv_transform_single/bias"+part)
-		t.matrix(&l.merge, v+"MultiheadAttention/output_transform_single/kernel/part_0", a+"MultiheadAttention/output_transform_single/bias"+part)
-		t.matrix(&l.expand, s+"FFN/conv1/Tensordot/Reshape_1", a+"FFN/conv1/bias"+part)
-		t.matrix(&l.contract, s+"FFN/conv2/Tensordot/Reshape_1", a+"FFN/conv2/bias"+part)
-		if l.widen.in > 0 {
-			t.matrix(&l.widen, a+"dense/kernel"+part, a+"dense/bias"+part)
+		t.matrix(l.qkv, v+"MultiheadAttention/qkv_transform_single/kernel/part_0", a+"MultiheadAttention/qkv_transform_single/bias"+part)
+		t.matrix(l.merge, v+"MultiheadAttention/output_transform_single/kernel/part_0", a+"MultiheadAttention/output_transform_single/bias"+part)
+		t.matrix(l.expand, s+"FFN/conv1/Tensordot/Reshape_1", a+"FFN/conv1/bias"+part)
+		t.matrix(l.contract, s+"FFN/conv2/Tensordot/Reshape_1", a+"FFN/conv2/bias"+part)
+		if l.widen != nil {
+			t.matrix(l.widen, a+"dense/kernel"+part, a+"dense/bias"+part)
 		}
 		l.queryScale = t.take(s+"MultiheadAttention/mul/y", 1)[0]
 	}
 	copy(m.timing, t.take(apply+"TransformerStack/Layer_0/AddTimingSignal/TimingSignal/ExpandDims_1", width/2))
-	t.matrix(&m.last, "module/Encoder_en/hidden_layers/tanh_layer_0/weights", "module/Encoder_en/hidden_layers/tanh_layer_0/bias")
+	t.matrix(m.last, "module/Encoder_en/hidden_layers/tanh_layer_0/weights", "module/Encoder_en/hidden_layers/tanh_layer_0/bias")
 	embeddings := t.take("module/Embeddings_en", embedded*width)
 	if t.err != nil {
 		return fmt.Errorf("pack encoder weights: %w", t.err)
@@ -78,14 +80,14 @@ func (t *tensors) centring(n centring, name string) {
 }
 
 // matrix turns a kernel, which has a row for each input, around.
-func (t *tensors) matrix(m *matrix, kernel, bias string) {
-	k := t.take(kernel, m.in*m.out)
-	for i := range m.in {
-		for o := range m.out {
-			m.w[o*m.in+i] = k[i*m.out+o]
+func (t *tensors) matrix(m *nn.Matrix, kernel, bias string) {
+	k := t.take(kernel, m.In*m.Out)
+	for i := range m.In {
+		for o := range m.Out {
+			m.W[o*m.In+i] = k[i*m.Out+o]
 		}
 	}
-	copy(m.bias, t.take(bias, m.out))
+	copy(m.B, t.take(bias, m.Out))
 }
 
 func readTensors(dir fs.FS) (*tensors, error) {

@@ -13,6 +13,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/tarsd/tarsd/internal/engine/nn"
 )
 
 // assets holds the packed weights once `make assets` has run; the file beside them is always there.
@@ -44,22 +46,14 @@ const (
 // Dim is the length of a vector.
 const Dim = 512
 
-// matrix is a linear map: row o holds what output o takes of each input, so that one output is
-// the dot product of two rows that lie in one piece.
-type matrix struct {
-	in, out int
-	w       []float32
-	bias    []float32
-}
-
 type centring struct{ scale, bias []float32 }
 
 // layer is one transformer layer. widen is what the first one, which has narrower input, puts in
 // the way of its residual.
 type layer struct {
 	before, between        centring
-	qkv, merge, widen      matrix
-	expand, contract       matrix
+	qkv, merge, widen      *nn.Matrix
+	expand, contract       *nn.Matrix
 	queryScale             float32
 	inWidth, outWidth, dim int // dim: of one head
 }
@@ -74,12 +68,12 @@ type model struct {
 	rowsAt  int64
 	timing  []float32 // width/2 inverse time scales
 	layer   [layers]layer
-	last    matrix
+	last    *nn.Matrix
 }
 
 // newModel is a model with its shapes and no numbers.
 func newModel() *model {
-	m := &model{timing: make([]float32, width/2), last: newMatrix(Dim, Dim)}
+	m := &model{timing: make([]float32, width/2), last: nn.NewMatrix(Dim, Dim)}
 	for i := range m.layer {
 		in := Dim
 		if i == 0 {
@@ -88,35 +82,31 @@ func newModel() *model {
 		l := &m.layer[i]
 		*l = layer{
 			before: newNorm(in), between: newNorm(Dim),
-			qkv: newMatrix(in, 3*in), merge: newMatrix(in, Dim),
-			expand: newMatrix(Dim, hidden), contract: newMatrix(hidden, Dim),
+			qkv: nn.NewMatrix(in, 3*in), merge: nn.NewMatrix(in, Dim),
+			expand: nn.NewMatrix(Dim, hidden).Rectify(), contract: nn.NewMatrix(hidden, Dim),
 			inWidth: in, outWidth: Dim, dim: in / heads,
 		}
 		if in != Dim {
-			l.widen = newMatrix(in, Dim)
+			l.widen = nn.NewMatrix(in, Dim)
 		}
 	}
 	return m
 }
 
-func newMatrix(in, out int) matrix {
-	return matrix{in: in, out: out, w: make([]float32, in*out), bias: make([]float32, out)}
-}
-
 func newNorm(n int) centring { return centring{make([]float32, n), make([]float32, n)} }
 
 // matrices and vectors list the parts of the model in the order of the packed file.
-func (m *model) matrices() []*matrix {
-	var all []*matrix
+func (m *model) matrices() []*nn.Matrix {
+	var all []*nn.Matrix
 	for i := range m.layer {
 		l := &m.layer[i]
-		all = append(all, &l.qkv, &l.merge)
-		if l.widen.in > 0 {
-			all = append(all, &l.widen)
+		all = append(all, l.qkv, l.merge)
+		if l.widen != nil {
+			all = append(all, l.widen)
 		}
-		all = append(all, &l.expand, &l.contract)
+		all = append(all, l.expand, l.contract)
 	}
-	return append(all, &m.last)
+	return append(all, m.last)
 }
 
 func (m *model) vectors() [][]float32 {
@@ -126,7 +116,7 @@ func (m *model) vectors() [][]float32 {
 		all = append(all, l.before.scale, l.before.bias, l.between.scale, l.between.bias)
 	}
 	for _, x := range m.matrices() {
-		all = append(all, x.bias)
+		all = append(all, x.B)
 	}
 	return all
 }
@@ -165,7 +155,7 @@ func Load(file io.ReaderAt, size int64) (*Encoder, error) {
 	m.rows, m.rowsAt = file, r.at
 	r.skip(2 * embedded * width)
 	for _, x := range m.matrices() {
-		r.halves(x.w)
+		r.halves(x.W)
 	}
 	for _, v := range m.vectors() {
 		r.floats(v)
@@ -272,7 +262,7 @@ func (m *model) write(w io.Writer, text []string, embeddings []float32) error {
 	}
 	half(embeddings)
 	for _, x := range m.matrices() {
-		half(x.w)
+		half(x.W)
 	}
 	for _, v := range m.vectors() {
 		full(v...)
