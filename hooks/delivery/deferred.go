@@ -106,7 +106,7 @@ func (d *deferred) latecomers(now *match) (late []target) {
 		had[d.match.targets[i].session] = struct{}{}
 	}
 	for _, t := range now.targets {
-		if _, ok := had[t.session]; !ok && !(t.noLocal && t.session == d.l.s) {
+		if _, ok := had[t.session]; !ok { // the publisher is none: it is here
 			late = append(late, t)
 		}
 	}
