@@ -186,6 +186,20 @@ func TestNestedAcknowledgements(t *testing.T) {
 			d.ExpectAck(wt.PUBACK, 4)
 		})
 	}
+	t.Run("two under way", func(t *testing.T) {
+		t.Parallel()
+		b := brokertest.Start(t, brokertest.WithHooks(advise(delivery.Terms{Window: 2, Nested: true})))
+		d := device(t, b, wt.Connect{})
+		d.Subscribe(wt.Filter{Name: "command", Opts: 1})
+		b.Engine.Publish("command", []byte("1"), 1, false)
+		b.Engine.Publish("command", []byte("2"), 1, false)
+		first, second := d.ExpectPublish("command", "1"), d.ExpectPublish("command", "2")
+		d.Send(wt.Publish{Topic: "health", Payload: "x", QoS: 1, Retain: true, ID: 2}.Bytes(wire.V311))
+		d.Acknowledge(first)
+		d.ExpectQuiet()
+		d.Acknowledge(second)
+		d.ExpectAck(wt.PUBACK, 2)
+	})
 }
 
 func TestSettle(t *testing.T) {
@@ -210,6 +224,7 @@ func TestSettle(t *testing.T) {
 		d := device(t, b, wt.Connect{})
 		d.ExpectQuiet() // what is attached is there
 		b.Engine.Publish("a", []byte("1"), 1, false)
+		pass(d, 400*time.Millisecond) // it pings all the time
 		began := time.Now()
 		d.ExpectQuiet()
 		d.Receive("a", "1")
@@ -368,6 +383,32 @@ func TestHeldRefusal(t *testing.T) {
 	assert.Less(t, took("other"), 290*time.Millisecond)
 }
 
+// TestHeldRefusalsAreFew: who tries again without a pause cannot make the broker hold any number.
+func TestHeldRefusalsAreFew(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t, brokertest.WithPolicy(nobody{}), brokertest.WithHooks(advise(delivery.Terms{HoldRefusal: time.Hour})))
+	answered := make(chan bool)
+	const all, held = 70, 64
+	for range all {
+		c := wt.New(t, b.Dial(t, "memory"), wire.V311)
+		c.Send(wt.Connect{ClientID: "dev"}.Bytes(wire.V311))
+		c.Timeout = time.Minute
+		go func() { _, err := c.TryNext(); answered <- err == nil }()
+	}
+	for range all - held {
+		assert.True(t, <-answered)
+	}
+	select {
+	case <-answered:
+		assert.Fail(t, "one more was answered")
+	case <-time.After(300 * time.Millisecond):
+	}
+	b.Stop(t)
+	for range held {
+		<-answered
+	}
+}
+
 func TestCompanion(t *testing.T) {
 	t.Parallel()
 	a := advise(delivery.Terms{Window: 1})
@@ -378,113 +419,18 @@ func TestCompanion(t *testing.T) {
 	require.True(t, a.line.Send("only/you", []byte("2")))
 	assert.Equal(t, byte(1), d.Receive("only/you", "1").QoS)
 	assert.WithinDuration(t, time.Now(), a.line.LastPacket(), 10*time.Second)
+	d.ExpectPublish("only/you", "2")
+	old := a.line
+	d = device(t, b, wt.Connect{Persist: true})
+	assert.ElementsMatch(t, []string{"began", "began", "ended"}, a.heard(t, 2))
+	assert.False(t, old.Send("only/you", []byte("3")), "the session is another connection's")
+	d.Receive("only/you", "2") // it was not acknowledged
 	d.Drop()
-	assert.Equal(t, []string{"began", "ended"}, a.heard(t, 1))
-	assert.False(t, a.line.Send("only/you", []byte("3")))
+	a.heard(t, 1)
+	assert.False(t, a.line.Send("only/you", []byte("4")))
 	b.Restart(t)
 	d = device(t, b, wt.Connect{Persist: true})
 	d.ExpectQuiet() // the second was never on disk
-}
-
-func TestFollower(t *testing.T) {
-	t.Parallel()
-	start := func(t *testing.T, hooks ...delivery.Hook) (*gated, *adviser, *wt.Conn) {
-		a := advise(delivery.Terms{})
-		x := startGated(t, nil, append([]delivery.Hook{a}, hooks...)...)
-		d, _ := x.dial(t, wire.V5, wt.Connect{ClientID: "dev"})
-		a.heard(t, 1)
-		return x, a, d
-	}
-	t.Run("nobody cares", func(t *testing.T) {
-		t.Parallel()
-		_, a, d := start(t)
-		for qos := range byte(3) {
-			d.Publish(wt.Publish{Topic: "a", QoS: qos})
-			assert.Equal(t, "taken true", a.heard(t, 1)[1+qos])
-		}
-	})
-	t.Run("a later hook objects", func(t *testing.T) {
-		t.Parallel()
-		_, a, d := start(t, ignore{})
-		d.Publish(wt.Publish{Topic: "a", QoS: 1})
-		assert.Equal(t, []string{"began", "taken false"}, a.heard(t, 1))
-	})
-	t.Run("after the commit", func(t *testing.T) {
-		t.Parallel()
-		x, a, d := start(t)
-		s, _ := x.dial(t, wire.V5, kept("s"))
-		s.Subscribe(wt.Filter{Name: "a", Opts: 2})
-		x.idle(t)
-		x.g.close()
-		d.Send(wt.Publish{Topic: "a", QoS: 2, ID: 1}.Bytes(wire.V5))
-		d.ExpectQuiet()
-		assert.Len(t, a.log, 1)
-		x.g.open()
-		d.ExpectAck(wt.PUBREC, 1)
-		assert.Equal(t, []string{"began", "later true"}, a.heard(t, 1))
-	})
-	t.Run("the commit fails", func(t *testing.T) {
-		t.Parallel()
-		x, a, d := start(t)
-		s, _ := x.dial(t, wire.V5, kept("s"))
-		s.Subscribe(wt.Filter{Name: "a", Opts: 2})
-		x.idle(t)
-		x.g.close()
-		d.Send(wt.Publish{Topic: "a", QoS: 2, ID: 1}.Bytes(wire.V5))
-		d.ExpectQuiet()
-		x.g.fail()
-		assert.Equal(t, byte(wire.QuotaExceeded), d.Expect(wt.PUBREC).Code)
-		assert.Equal(t, []string{"began", "later false"}, a.heard(t, 1))
-	})
-	t.Run("queue full", func(t *testing.T) {
-		t.Parallel()
-		a := advise(delivery.Terms{})
-		b := brokertest.Start(t, brokertest.WithHooks(a), limits(func(l *delivery.Limits) { l.QueueMessages = 1 }))
-		s, _ := client(t, b, wire.V5, kept("s"))
-		s.Subscribe(wt.Filter{Name: "a", Opts: 1})
-		s.Drop()
-		require.Eventually(t, func() bool { i, _ := b.Engine.Client("s"); return !i.Connected }, 5*time.Second, time.Millisecond)
-		d := device(t, b, wt.Connect{})
-		d.Publish(wt.Publish{Topic: "a", QoS: 1})
-		d.Publish(wt.Publish{Topic: "a", QoS: 1}) // 3.1.1: acknowledged, and not taken
-		assert.Equal(t, []string{"began", "taken true", "taken false"}, a.heard(t, 3))
-	})
-}
-
-// repeats is a hook that takes every message for a repeat.
-type repeats struct{ ignore }
-
-func (repeats) Attach(*delivery.Peer) delivery.Inspector { return repeats{} }
-func (repeats) OnMessage(m *delivery.Message) delivery.Verdict {
-	if !strings.HasPrefix(m.Topic, "again") {
-		return delivery.Verdict{}
-	}
-	return delivery.Verdict{Action: delivery.Repeat, Reason: "duplicate"}
-}
-
-// TestRepeatIsAcknowledgedBehindWhatItRepeats: the promise of an acknowledgement is that of the first one.
-func TestRepeatIsAcknowledgedBehindWhatItRepeats(t *testing.T) {
-	t.Parallel()
-	for qos := byte(1); qos <= 2; qos++ {
-		t.Run(fmt.Sprint("QoS ", qos), func(t *testing.T) {
-			t.Parallel()
-			x := startGated(t, nil, repeats{})
-			s, _ := x.dial(t, wire.V5, kept("s"))
-			s.Subscribe(wt.Filter{Name: "a", Opts: 1})
-			x.idle(t)
-			p, _ := x.dial(t, wire.V5, wt.Connect{ClientID: "p"})
-			q, _ := x.dial(t, wire.V5, wt.Connect{ClientID: "q"})
-			x.g.close()
-			p.Send(wt.Publish{Topic: "a", QoS: 1, ID: 1}.Bytes(wire.V5))
-			p.ExpectQuiet()
-			q.Send(wt.Publish{Topic: "again", QoS: qos, ID: 1}.Bytes(wire.V5))
-			q.ExpectQuiet()
-			x.g.open()
-			ack := []byte{0, wt.PUBACK, wt.PUBREC}[qos]
-			q.ExpectAck(ack, 1)
-			p.ExpectAck(wt.PUBACK, 1)
-		})
-	}
 }
 
 // TestRewrite: one client gets another payload, at every QoS, live, from its queue and retained;
