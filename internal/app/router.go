@@ -26,7 +26,7 @@ func makeRouter(p parts) (services.Service, error) {
 	o.LiveEnterAck, o.LiveExitAck, o.LiveActiveHint, o.LiveInactiveHint = l.EnterAck, l.ExitAck, l.ActiveHint, l.InactiveHint
 	o.Stream, o.BoundaryChars, o.BoundaryOnly = c.Stream, c.BoundaryChars, c.BoundaryOnly
 	o.MinChars, o.MaxChars, o.HardMaxChars, o.History = c.MinChars, c.MaxChars, c.HardMaxChars, c.History
-	o.StopPhrases, o.CancelPhrases = c.StopPhrases, c.CancelPhrases
+	o.StopPhrases, o.HushPhrases, o.CancelPhrases = c.StopPhrases, c.HushPhrases, c.CancelPhrases
 	maps.Copy(o.Commands, c.Commands)
 	if c.Meaning {
 		o.Meaning = router.Meaning(func() (router.Embedder, error) { return p.encoder() }, c.MeaningAtLeast)

@@ -29,7 +29,8 @@ type Router struct {
 	Live  RouterLive  `yaml:"live"`
 	Texts RouterTexts `yaml:"texts"`
 
-	StopPhrases   []string            `yaml:"stop_phrases" doc:"Utterances that stop speech, thought and motion at once, as a whole and with politeness around them."`
+	StopPhrases   []string            `yaml:"stop_phrases" doc:"Utterances that stop speech, thought and motion at once, as a whole and with politeness around them. Motion stays stopped until resume."`
+	HushPhrases   []string            `yaml:"hush_phrases" doc:"Utterances that stop speech and thought in the same way, and let motion go on."`
 	CancelPhrases []string            `yaml:"cancel_phrases" doc:"Utterances that end the present exchange only."`
 	Commands      map[string][]string `yaml:"commands" shown:"see docs/dialogue.md" doc:"Motion: its phrases. An entry replaces the built-in phrases of that motion; resume lifts an emergency stop."`
 }
@@ -80,9 +81,9 @@ func defaultRouter() Router {
 		},
 		Texts: RouterTexts{Greeting: "Hello! How can I help?"},
 		StopPhrases: []string{
-			"stop", "stop it", "stop now", "stop that", "stop moving", "stop talking", "halt", "freeze", "emergency stop", "be quiet", "quiet", "shut up",
-			"silence", "stop stop", "stop stop stop", "don't move",
+			"stop", "stop it", "stop now", "stop that", "stop moving", "halt", "freeze", "emergency stop", "stop stop", "stop stop stop", "don't move",
 		},
+		HushPhrases:   []string{"be quiet", "quiet", "shut up", "silence", "hush", "stop talking", "stop speaking"},
 		CancelPhrases: []string{"cancel", "cancel that", "never mind", "nevermind", "forget it", "forget about it"},
 	}
 }

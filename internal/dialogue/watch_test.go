@@ -343,7 +343,7 @@ func (w *watcher) delta(d contract.ChatDelta) {
 // input notes what somebody said or typed.
 func (w *watcher) input(turn, text string) {
 	text = strings.Trim(strings.ToLower(text), " .!")
-	if text == "stop" || text == "hey tars stop" || text == "stop moving" || text == "be quiet" {
+	if text == "stop" || text == "hey tars stop" || text == "stop moving" || text == "be quiet" || text == "shut up" {
 		w.cut = len(w.turns)
 	}
 	w.turns = append(w.turns, turn)

@@ -208,7 +208,7 @@ func (d *dialogue) spoken(now time.Time, s speech) {
 		d.ended(now, s, ours)
 	case "stopped":
 		if ours && d.state == Speaking {
-			d.breakOff(now, "speech_stopped")
+			d.breakOff(now)
 			d.rest(now, "speech_stopped")
 		}
 	case "paused":

@@ -46,6 +46,7 @@ type dialogue struct {
 	o        *Options
 	split    splitter
 	stops    table
+	hushes   table
 	cancels  table
 	commands table
 
@@ -79,9 +80,9 @@ func newDialogue(o *Options, now time.Time) *dialogue {
 		split: splitter{
 			boundary: o.BoundaryChars, minChars: o.MinChars, maxChars: o.MaxChars, hardMax: o.HardMaxChars, only: o.BoundaryOnly,
 		},
-		stops: newTable(map[string][]string{"stop": o.StopPhrases}), cancels: newTable(map[string][]string{"cancel": o.CancelPhrases}),
-		commands: newTable(o.Commands),
-		asked:    map[string]*turn{}, history: newHistories(o.History), traits: map[string]bool{}, voiced: map[string]bool{}, steps: map[string]string{},
+		stops: newTable(map[string][]string{"stop": o.StopPhrases}), hushes: newTable(map[string][]string{"hush": o.HushPhrases}),
+		cancels: newTable(map[string][]string{"cancel": o.CancelPhrases}), commands: newTable(o.Commands),
+		asked: map[string]*turn{}, history: newHistories(o.History), traits: map[string]bool{}, voiced: map[string]bool{}, steps: map[string]string{},
 	}
 	if d.live {
 		d.rest(now, "start")
@@ -186,54 +187,55 @@ func (d *dialogue) wake(now time.Time, kind, id string, t *turn) {
 	switch kind {
 	case "wake":
 		if d.state == Speaking || d.state == Thinking || d.state == Interrupted {
-			d.breakOff(now, "wake")
+			d.breakOff(now)
 		}
 		d.to(now, Listening, "wake", d.o.WakeWindow)
 		d.since, d.spoke = now, nil
-		d.acknowledge(id, t)
+		d.acknowledge(t)
 	case "interrupt":
 		d.interrupt(now, id, t)
 	case "resume":
 		if d.state == Interrupted {
 			d.resumed(now, "resume")
 		}
-		d.phrase(d.o.ResumeText, id, t)
+		d.phrase(d.o.ResumeText, t)
 	case "cancelled":
-		d.breakOff(now, "cancelled")
+		d.breakOff(now)
 		d.rest(now, "cancelled")
-		d.phrase(d.o.CancelText, id, t)
+		d.phrase(d.o.CancelText, t)
 	case "timeout":
 		switch {
 		case d.state == Interrupted:
 			d.resumed(now, "interrupt_timeout")
 		case d.state == Listening && !d.live:
 			d.rest(now, "wake_timeout")
-			d.phrase(d.o.TimeoutText, id, t)
+			d.phrase(d.o.TimeoutText, t)
 		}
 	}
 }
 
-func (d *dialogue) acknowledge(id string, t *turn) {
+func (d *dialogue) acknowledge(t *turn) {
 	if d.o.WakeAck && len(d.o.AckChoices) > 0 {
-		if id == "" {
-			d.serial++
-			id = "wake-ack-" + strconv.Itoa(d.serial)
-		}
 		text := d.o.AckChoices[d.ack%len(d.o.AckChoices)]
 		d.ack++
-		d.do(saySpeech{turn: t, utt: id, text: text, style: d.o.AckStyle, wakeAck: true})
+		d.remark(wakeAck, text, d.o.AckStyle, t)
 	}
-	d.phrase(d.o.RepromptText, id, t)
+	d.phrase(d.o.RepromptText, t)
 }
 
-func (d *dialogue) phrase(text, id string, t *turn) {
-	if text != "" {
-		if id == "" { // by which it can be stopped
-			d.serial++
-			id = "phrase-" + strconv.Itoa(d.serial)
-		}
-		d.do(saySpeech{turn: t, utt: id, text: text, style: neutral})
+func (d *dialogue) phrase(text string, t *turn) { d.remark("phrase", text, neutral, t) }
+
+// wakeAck is the kind of remark that answers a wake word: it is spoken over speech that is paused.
+const wakeAck = "wake-ack"
+
+// remark says what is no answer, under an id of its own: under that of an utterance which is paused or
+// stopped it would wait for that, or be stopped with it.
+func (d *dialogue) remark(kind, text, style string, t *turn) {
+	if text == "" {
+		return
 	}
+	d.serial++
+	d.do(saySpeech{turn: t, utt: kind + "-" + strconv.Itoa(d.serial), text: text, style: style, wakeAck: kind == wakeAck})
 }
 
 // interrupt is a wake word over the robot's own speech: sound, motion and generation end at once;
@@ -254,12 +256,12 @@ func (d *dialogue) interrupt(now time.Time, id string, t *turn) {
 	default:
 		d.to(now, Listening, "interrupt", d.o.WakeWindow)
 		d.since = now
-		d.phrase(d.o.InterruptText, id, t)
+		d.remark(wakeAck, d.o.InterruptText, neutral, t)
 		return
 	}
 	d.to(now, Interrupted, "wake_interrupt", d.o.InterruptWindow)
 	d.turn = was
-	d.phrase(d.o.InterruptText, id, t)
+	d.remark(wakeAck, d.o.InterruptText, neutral, t)
 }
 
 // giveUp ends the generation of a turn's answer.
@@ -334,25 +336,29 @@ func (d *dialogue) say(now time.Time, u utterance) {
 		return
 	}
 	open := d.open() || u.typed || (woken && d.o.InlineWake)
-	busy := d.state == Thinking || d.state == Speaking || len(d.asked) > 0 || d.inMotion(now) || now.Before(d.sounding)
-	if stop, _ := d.stops.match(all); stop != "" && (open || busy) {
+	loud := d.state == Thinking || d.state == Speaking || len(d.asked) > 0 || now.Before(d.sounding)
+	if stop, _ := d.stops.match(all); stop != "" && (open || loud || d.inMotion(now)) {
 		d.stop(now, "stop_word", true)
+		return
+	}
+	if hush, _ := d.hushes.match(all); hush != "" && (open || loud) {
+		d.hush(now, "hush_word")
 		return
 	}
 	if !open {
 		return
 	}
 	if cancel, _ := d.cancels.match(all); cancel != "" {
-		d.breakOff(now, "cancel_word")
+		d.breakOff(now)
 		d.rest(now, "cancelled")
-		d.phrase(d.o.CancelText, "", nil)
+		d.phrase(d.o.CancelText, nil)
 		return
 	}
 	t := d.newTurn(now, u, rest)
 	if d.background(u) {
 		d.supersede(now, t.origin)
 	} else {
-		d.breakOff(now, "superseded")
+		d.breakOff(now)
 		d.to(now, Thinking, "utterance", d.o.ThinkLimit)
 		d.turn = t
 	}
@@ -406,7 +412,7 @@ func (d *dialogue) abandon(now time.Time, t *turn) {
 }
 
 // breakOff ends the turn of the present state, if there is one.
-func (d *dialogue) breakOff(now time.Time, _ string) {
+func (d *dialogue) breakOff(now time.Time) {
 	if d.turn != nil {
 		d.abandon(now, d.turn)
 		d.turn = nil
@@ -415,12 +421,20 @@ func (d *dialogue) breakOff(now time.Time, _ string) {
 }
 
 // stop ends everything at once: speech, generation, motion. Its effects are urgent and overtake
-// whatever is queued. With motion it publishes the emergency stop too.
-func (d *dialogue) stop(now time.Time, reason string, motion bool) {
-	d.do(controlSpeech{"stop", "", reason})
-	if motion {
+// whatever is queued. With publish it publishes the emergency stop too.
+func (d *dialogue) stop(now time.Time, reason string, publish bool) {
+	d.do(dropMotion{})
+	if publish {
 		d.do(halt{reason})
 	}
+	d.moving, d.latched = time.Time{}, true
+	clear(d.steps) // that they did not come to their end is no failure
+	d.hush(now, reason)
+}
+
+// hush ends speech and generation at once, and lets motion go on.
+func (d *dialogue) hush(now time.Time, reason string) {
+	d.do(controlSpeech{"stop", "", reason})
 	for _, t := range d.asked {
 		t.quiet = true // one stop for all speech is enough
 		d.abandon(now, t)
@@ -428,10 +442,8 @@ func (d *dialogue) stop(now time.Time, reason string, motion bool) {
 	if d.turn != nil {
 		d.turn.quiet = true
 	}
-	d.breakOff(now, reason)
-	d.confirm = ""
-	d.moving, d.sounding, d.spoke, d.latched = time.Time{}, time.Time{}, nil, true
-	clear(d.steps) // that they did not come to their end is no failure
+	d.breakOff(now)
+	d.confirm, d.sounding = "", time.Time{}
 	d.rest(now, reason)
 }
 

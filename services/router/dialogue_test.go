@@ -254,7 +254,7 @@ func TestStopEndsEverything(t *testing.T) {
 	s.typed("page", "tell me a joke").expect(Speaking, "ask tell me a joke (0)") // beside the other
 	s.heard("Stop!")
 	got := s.done()
-	assert.Equal(t, []string{"stop", "halt"}, got[:2])
+	assert.Equal(t, []string{"halt", "stop"}, got[:2])
 	assert.ElementsMatch(t, []string{"cancel u-tell me a story", "cancel t-page"}, got[2:])
 	s.expect(Idle)
 	s.delta("u-tell me a story", " a time.", 1, true).expect(Idle) // nothing comes after it
@@ -269,7 +269,7 @@ func TestStopWhileMoving(t *testing.T) {
 	s.wake().heard("turn left and then bow").expect(Listening, "say Hmm?", "move turn_left", "move bow")
 	s.d.motion(s.now, "started", "mv-x")
 	s.after(15 * time.Second).expect(Idle)
-	s.heard("stop").expect(Idle, "stop", "halt")
+	s.heard("stop").expect(Idle, "halt", "stop")
 	s.d.motion(s.now, "started", "")
 	s.d.halted(s.now)
 	s.expect(Idle, "stop") // who published the stop has stopped the motion
@@ -283,7 +283,7 @@ func TestLiveMode(t *testing.T) {
 	s.spoken("speaking_end", s.d.turn.utt).expect(Listening)
 	s.after(time.Minute).heard("what time is it").expect(Speaking, "say It is 3:05 PM.")
 	s.spoken("speaking_end", s.d.turn.utt).heard("enter live mode").expect(Speaking, "say Live mode is already active.")
-	s.heard("stop").expect(Listening, "stop", "halt")
+	s.heard("stop").expect(Listening, "halt", "stop")
 	s.heard("exit live mode").expect(Speaking, "say Live mode disabled.")
 	s.spoken("speaking_end", s.d.turn.utt).after(11 * time.Second).expect(Idle)
 	s = newStage(t, func(o *Options) { o.LiveMode = true }).expect(Listening)
@@ -388,7 +388,7 @@ func TestMotionThatFails(t *testing.T) {
 	s.d.motion(s.now, "command_failed", "mv-t-page-2")
 	s.expect(Listening, "say "+s.d.o.Errors["motion"]) // once is enough
 	s.typed("page", "wave").expect(Listening, "move wave")
-	s.typed("page", "stop").expect(Idle, "stop", "halt")
+	s.typed("page", "stop").expect(Idle, "halt", "stop")
 	s.d.motion(s.now, "command_failed", "mv-t-page")
 	s.expect(Idle) // silence
 	s.typed("page", "wave").expect(Listening, "move wave")

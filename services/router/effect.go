@@ -34,6 +34,8 @@ type (
 	// halt is the emergency stop; release takes its latch away.
 	halt    struct{ reason string }
 	release struct{ turn *turn }
+	// dropMotion takes what waits of motions, whoever stopped them; the lanes carry it out at once.
+	dropMotion struct{}
 	// remember, forget and the two of the persona go to the memory service.
 	remember struct {
 		turn *turn
@@ -50,16 +52,6 @@ type (
 	}
 	resetTraits struct{ turn *turn }
 )
-
-// doomed reports whether a stop takes an effect with it that is not carried out yet. What changes the
-// memory or the persona stays: it was said, and understood.
-func doomed(e effect) bool {
-	switch e.(type) {
-	case saySpeech, askModel, move, release:
-		return true
-	}
-	return false
-}
 
 // broken reports whether the turn of an effect was broken off, so that it must not be carried out.
 func broken(e effect) bool {

@@ -52,7 +52,8 @@ type Options struct {
 	MaxChars      int // without BoundaryOnly, characters
 	HardMaxChars  int // bytes
 
-	StopPhrases   []string
+	StopPhrases   []string // end everything, motion too
+	HushPhrases   []string // end speech and what is being made for it
 	CancelPhrases []string
 	Commands      map[string][]string // motion → phrases; contract.Moves has names and speeds
 	Greeting      string
@@ -81,9 +82,9 @@ func Defaults() Options {
 		LiveActiveHint: "Live mode is already active.", LiveInactiveHint: "Live mode is already off.",
 		Stream: true, BoundaryChars: ".!?;:", BoundaryOnly: true, MinChars: 60, MaxChars: 240, HardMaxChars: 2000,
 		StopPhrases: []string{
-			"stop", "stop it", "stop now", "stop that", "stop moving", "stop talking", "halt", "freeze", "emergency stop", "be quiet", "quiet", "shut up", "silence", "stop stop",
-			"stop stop stop", "don't move",
+			"stop", "stop it", "stop now", "stop that", "stop moving", "halt", "freeze", "emergency stop", "stop stop", "stop stop stop", "don't move",
 		},
+		HushPhrases:   []string{"be quiet", "quiet", "shut up", "silence", "hush", "stop talking", "stop speaking"},
 		CancelPhrases: []string{"cancel", "cancel that", "never mind", "nevermind", "forget it", "forget about it"},
 		Commands:      phrases(),
 		Greeting:      "Hello! How can I help?",

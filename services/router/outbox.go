@@ -12,11 +12,11 @@ const maxWaiting = 512
 
 // lanes are the ways by which effects are published: each kind that is urgent has its own, so that a
 // stop waits for nothing, not even for the acknowledgement of another one. Within a lane the order
-// is kept. A stop takes away what waits in the lane of speech, questions and motions.
+// is kept. A stop takes away what waits in the lane of speech, questions and motions, a hush the first two.
 type lanes struct {
 	speech, motion, model outbox // pause, resume, stop; the emergency stop; cancels
 	rest, states          outbox
-	stops                 atomic.Uint64 // stops of everything so far
+	hushes, stops         atomic.Uint64 // stops of all speech and of all motion so far
 }
 
 func newLanes(do func(context.Context, effect)) *lanes {
@@ -30,6 +30,18 @@ func newLanes(do func(context.Context, effect)) *lanes {
 
 func (l *lanes) all() []*outbox { return []*outbox{&l.speech, &l.motion, &l.model, &l.rest, &l.states} }
 
+// ends counts the stops that take an effect with them when it is not carried out yet; nil for one that
+// stays. What changes the memory or the persona does: it was said, and understood.
+func (l *lanes) ends(e effect) *atomic.Uint64 {
+	switch e.(type) {
+	case saySpeech, askModel:
+		return &l.hushes
+	case move, release:
+		return &l.stops
+	}
+	return nil
+}
+
 // put hands an effect to its lane.
 func (l *lanes) put(e effect) {
 	o := &l.rest
@@ -37,7 +49,7 @@ func (l *lanes) put(e effect) {
 	case controlSpeech:
 		o = &l.speech
 		if e.action == "stop" && e.utt == "" {
-			l.stops.Add(1)
+			l.hushes.Add(1)
 		}
 	case halt:
 		o = &l.motion
@@ -45,13 +57,21 @@ func (l *lanes) put(e effect) {
 		o = &l.model
 	case stateChange:
 		o = &l.states
+	case dropMotion:
+		l.stops.Add(1)
+		return
 	}
-	o.put(queued{e, l.stops.Load()})
+	q := queued{effect: e}
+	if n := l.ends(e); n != nil {
+		q.stops = n.Load()
+	}
+	o.put(q)
 }
 
 // void reports whether an effect must not be carried out any more.
 func (l *lanes) void(q queued) bool {
-	return broken(q.effect) || (doomed(q.effect) && q.stops < l.stops.Load())
+	n := l.ends(q.effect)
+	return broken(q.effect) || (n != nil && q.stops < n.Load())
 }
 
 func (l *lanes) carryOut(ctx context.Context, q queued, do func(context.Context, effect)) {
@@ -75,7 +95,7 @@ func (l *lanes) run(ctx context.Context) {
 	wg.Wait()
 }
 
-// queued is an effect and the count of stops when it was made.
+// queued is an effect and the count of those stops that end it, when it was made.
 type queued struct {
 	effect
 	stops uint64

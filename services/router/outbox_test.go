@@ -59,8 +59,9 @@ func TestStopTakesWhatWaits(t *testing.T) {
 		l.put(move{turn: story, command: "bow"})
 		l.put(release{turn: story})
 		l.put(remember{turn: story, text: "x"})
-		l.put(controlSpeech{"stop", "", "stop_word"})
+		l.put(dropMotion{})
 		l.put(halt{"stop_word"})
+		l.put(controlSpeech{"stop", "", "stop_word"})
 		l.put(saySpeech{turn: &turn{utt: "w"}, utt: "w", text: "after"})
 		synctest.Wait()
 		assert.ElementsMatch(t, []effect{
@@ -73,6 +74,28 @@ func TestStopTakesWhatWaits(t *testing.T) {
 		assert.Contains(t, p.got, remember{turn: story, text: "x"})
 		assert.Contains(t, p.got, saySpeech{turn: &turn{utt: "w"}, utt: "w", text: "after"})
 		assert.Len(t, p.got, 3)
+	})
+}
+
+// TestHushLetsMotionGoOn: it takes speech and questions that wait, and nothing else.
+func TestHushLetsMotionGoOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		p := &published{hold: map[string]chan struct{}{"one": gate}}
+		l := p.run(t)
+		l.put(saySpeech{utt: "u", text: "one"})
+		synctest.Wait()
+		l.put(saySpeech{utt: "u", text: "two"})
+		l.put(askModel{turn: &turn{utt: "v"}})
+		l.put(move{command: "bow"})
+		l.put(release{})
+		l.put(controlSpeech{"stop", "", "hush_word"})
+		close(gate)
+		synctest.Wait()
+		assert.ElementsMatch(t, []effect{
+			saySpeech{utt: "u", text: "one"}, controlSpeech{"stop", "", "hush_word"}, controlSpeech{"stop", "u", "cancelled"}, move{command: "bow"}, release{},
+		}, p.got)
 	})
 }
 

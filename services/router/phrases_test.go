@@ -68,7 +68,8 @@ func TestStopWords(t *testing.T) {
 	o := Defaults()
 	stops := newTable(map[string][]string{"stop": o.StopPhrases})
 	for text, want := range map[string]bool{
-		"stop": true, "Stop!": true, "Stop, stop, stop!": true, "please stop": true, "tars stop": true, "stop moving": true, "halt": true, "be quiet please": true,
+		"stop": true, "Stop!": true, "Stop, stop, stop!": true, "please stop": true, "tars stop": true, "stop moving": true, "halt": true,
+		"be quiet please": false, "stop talking": false, "silence": false,
 		"when does the bus stop": false, "stop by the shop on your way": false, "the stop sign": false, "don't stop": false,
 	} {
 		name, _ := stops.match(words(text))

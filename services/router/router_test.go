@@ -282,8 +282,13 @@ func TestHealthOfBeforeIsHeard(t *testing.T) {
 	send(w, contract.MovementStop, contract.StopMovement{})
 	w.state(Idle)
 	send(w, contract.Health.At("tts"), contract.HealthPing{OK: false, Event: new("shutdown")})
-	w.typed("what day is it")
-	assert.Equal(t, "follow_up", w.state(Listening).Reason, "nobody speaks any more: no state waits for that")
+	assert.Eventually(t, func() bool { // health and texts have queues of their own
+		w.typed("what day is it")
+		s := w.states.Find(t, func(m client.Message[contract.Dialogue]) bool {
+			return m.Data.Turn != nil || m.Data.Reason == "follow_up"
+		})
+		return s.Data.State == string(Listening)
+	}, 10*time.Second, time.Millisecond, "nobody speaks any more: no state waits for that")
 }
 
 // TestNoStateOutlivesTheRouter: what is retained of the dialogue ends with the router, in order or not.

@@ -87,7 +87,7 @@ func TestStoppedSpeech(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.typed("page", "say one two three").expect(Speaking, "say one two three")
-	s.spoken("speaking_start", "t-page").heard("stop").expect(Idle, "stop", "halt")
+	s.spoken("speaking_start", "t-page").heard("stop").expect(Idle, "halt", "stop")
 	s.spoken("stopped", "t-page")
 	s.d.spoken(s.now, speech{event: "speaking_end", utt: "t-page", reason: "stop_word"})
 	s.expect(Idle)
@@ -97,10 +97,58 @@ func TestStoppedSpeech(t *testing.T) {
 func TestStopOfOthersSpeech(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.spoken("speaking_start", "from-a-tool").heard("stop").expect(Idle, "stop", "halt")
+	s.spoken("speaking_start", "from-a-tool").heard("stop").expect(Idle, "halt", "stop")
 	s.heard("stop").expect(Idle)
 	s.spoken("speaking_start", "from-a-tool").spoken("speaking_end", "from-a-tool").after(time.Minute)
 	s.heard("stop").expect(Idle)
+}
+
+// TestHush: words that are about speech end speech and what is made for it, and let the robot move on.
+func TestHush(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{"Be quiet, please!", "shut up", "silence", "stop talking", "hush"} {
+		s := newStage(t)
+		s.heard("hey tars tell me a story")
+		s.delta("u-hey tars tell me a story", "Once. Upon", 0, false).expect(Speaking, "ask tell me a story (0)", "say Once.")
+		s.heard(word).expect(Idle, "stop", "cancel u-hey tars tell me a story")
+		assert.Equal(t, "hush_word", s.d.reason)
+		s.delta("u-hey tars tell me a story", " a time.", 1, true).heard(word).expect(Idle)
+	}
+	s := newStage(t)
+	s.typed("page", "bow").expect(Listening, "move bow")
+	s.d.motion(s.now, "started", "mv-t-page")
+	s.after(20 * time.Second).heard("be quiet").expect(Idle) // nobody speaks, nobody asked
+	s.typed("page", "be quiet").expect(Idle, "stop")
+	assert.True(t, s.d.inMotion(s.now), "it goes on")
+	assert.False(t, s.d.latched)
+	s.d.motion(s.now, "failed", "mv-t-page")
+	s.expect(Idle, "say "+s.d.o.Errors["motion"]) // and is still waited for
+	s.heard("stop").expect(Idle)                  // the motion is over
+	s.spoken("speaking_start", "from-a-tool").heard("be quiet").expect(Idle, "stop")
+	s.heard("be quiet").expect(Idle) // once is enough
+	s = newStage(t, func(o *Options) { o.StopPhrases = append(o.StopPhrases, "be quiet") })
+	s.typed("page", "be quiet").expect(Idle, "halt", "stop") // an owner's list counts, and the one that ends more
+}
+
+// TestRemarksHaveIdsOfTheirOwn: under the id of what is paused they would wait for its end; and what answers a
+// wake word is spoken over the pause.
+func TestRemarksHaveIdsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, func(o *Options) { o.InterruptText, o.ResumeText, o.RepromptText = "What?", "As I said.", "Go on." })
+	s.typed("page", "say one two three")
+	s.done()
+	s.d.wake(s.now, "interrupt", "t-page", nil)
+	s.d.wake(s.now, "resume", "t-page", nil)
+	s.d.wake(s.now, "wake", "t-page", nil)
+	var ids []string
+	for _, e := range s.d.out {
+		if say, ok := e.(saySpeech); ok {
+			ids = append(ids, say.utt)
+			assert.Equal(t, say.text == "What?" || say.text == "Hmm?", say.wakeAck, say.text)
+		}
+	}
+	assert.Equal(t, []string{"wake-ack-1", "phrase-2", "wake-ack-3", "phrase-4"}, ids)
+	s.done()
 }
 
 // TestAnswerInParts: the replaced speech service begins and ends several times in one answer.
@@ -110,7 +158,7 @@ func TestAnswerInParts(t *testing.T) {
 	s.typed("page", "say one two three").expect(Speaking, "say one two three")
 	s.spoken("speaking_start", "t-page").spoken("speaking_end", "t-page").expect(Listening)
 	s.spoken("speaking_start", "t-page").expect(Speaking)
-	s.heard("stop").expect(Idle, "stop", "halt")
+	s.heard("stop").expect(Idle, "halt", "stop")
 	s.typed("page", "say four").expect(Speaking, "say four")
 	s.spoken("speaking_start", "t-page").spoken("speaking_end", "t-page").after(20 * time.Second).expect(Idle)
 	s.spoken("speaking_start", "t-page").expect(Speaking)
