@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/tarsd/tarsd/internal/config"
 	"github.com/tarsd/tarsd/services"
 	"github.com/tarsd/tarsd/services/router"
 )
@@ -11,6 +12,15 @@ import (
 // makeRouter makes the service that leads the dialogue.
 func makeRouter(p parts) (services.Service, error) {
 	c := p.cfg.Router
+	o := routerOptions(c)
+	if c.Meaning {
+		o.Meaning = router.Meaning(func() (router.Embedder, error) { return p.encoder() }, c.MeaningAtLeast)
+	}
+	return router.New(o)
+}
+
+// routerOptions are what the configuration says, and the defaults of the package for what it does not.
+func routerOptions(c config.Router) router.Options {
 	o := router.Defaults()
 	o.Announce, o.AnnounceText, o.Voice = c.Announce, c.AnnounceText, c.Voice
 	o.WakePhrases, o.InlineWake = c.WakePhrases, c.InlineWake
@@ -28,8 +38,5 @@ func makeRouter(p parts) (services.Service, error) {
 	o.MinChars, o.MaxChars, o.HardMaxChars, o.History = c.MinChars, c.MaxChars, c.HardMaxChars, c.History
 	o.StopPhrases, o.HushPhrases, o.CancelPhrases = c.StopPhrases, c.HushPhrases, c.CancelPhrases
 	maps.Copy(o.Commands, c.Commands)
-	if c.Meaning {
-		o.Meaning = router.Meaning(func() (router.Embedder, error) { return p.encoder() }, c.MeaningAtLeast)
-	}
-	return router.New(o)
+	return o
 }
