@@ -39,6 +39,7 @@ type book struct {
 	mu     sync.RWMutex
 	index  *index.Index
 	facts  map[uint64]struct{}
+	asked  map[uint64]struct{} // questions of users
 	recent []record
 
 	waits   sync.Mutex
@@ -51,7 +52,7 @@ type book struct {
 func openBook(store Store, embedder string, limit int, refuse bool, log zerolog.Logger) (*book, error) {
 	b := &book{
 		store: store, embedder: embedder, limit: limit, refuse: refuse, log: log,
-		index: index.New(), facts: map[uint64]struct{}{}, waiting: map[uint64]record{},
+		index: index.New(), facts: map[uint64]struct{}{}, asked: map[uint64]struct{}{}, waiting: map[uint64]record{},
 	}
 	damaged := 0
 	err := store.Range([]byte{keyRecord}, func(k, v []byte) error {
@@ -85,8 +86,11 @@ func openBook(store Store, embedder string, limit int, refuse bool, log zerolog.
 // enter takes a record into what is in memory. mu is held.
 func (b *book) enter(r record) {
 	b.index.Add(r.id, r.indexed())
-	if r.role == roleFact {
+	switch {
+	case r.role == roleFact:
 		b.facts[r.id] = struct{}{}
+	case r.role == roleUser && asks(r.text):
+		b.asked[r.id] = struct{}{}
 	}
 	at := len(b.recent)
 	for at > 0 && b.recent[at-1].id > r.id {
@@ -105,6 +109,7 @@ func (b *book) enter(r record) {
 func (b *book) leave(r record) {
 	b.index.Remove(r.id, r.indexed())
 	delete(b.facts, r.id)
+	delete(b.asked, r.id)
 	b.recent = slices.DeleteFunc(b.recent, func(o record) bool { return o.id == r.id })
 }
 

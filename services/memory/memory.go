@@ -215,8 +215,8 @@ func (m *Memory) tend(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		m.tell(ctx, "disk", m.book.problem())
 		m.book.again()
+		m.tell(ctx, "disk", m.book.problem())
 	}
 }
 

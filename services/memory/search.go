@@ -95,33 +95,43 @@ func (b *book) targets(q asked, strategy string, vector []float32) (out []record
 	return out, scores, q.MaxTokens != nil && sum > *q.MaxTokens
 }
 
-// hits ranks.
+// hits ranks. What users asked before is like what they ask now, but answers nothing: it comes behind
+// everything that was told, if there is room.
 func (b *book) hits(q asked, strategy string, vector []float32) (hits []index.Hit) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	own := b.own(q)
-	skip := func(id uint64) bool { return slices.Contains(own, id) }
-	switch strategy {
-	case recent:
+	if strategy == recent {
 		b.index.Last(func(id uint64) bool {
-			if !skip(id) {
+			if !slices.Contains(own, id) {
 				hits = append(hits, index.Hit{ID: id, Score: 1})
 			}
 			return len(hits) < q.TopK
 		})
-	case similarity:
-		hits = b.index.Meaning(vector, q.TopK, skip)
-	case words:
-		hits = b.index.Words(q.Text, q.TopK, skip)
-	default:
-		n := max(2*q.TopK, leastDepth)
-		lists := [][]index.Hit{b.index.Words(q.Text, n, skip)}
-		if vector != nil { // first: of equal scores the meaning decides
-			lists = slices.Insert(lists, 0, b.index.Meaning(vector, n, skip))
-		}
-		hits = index.Fuse(b.index.Len(), lists...)
+		return hits
 	}
-	return hits[:min(len(hits), q.TopK)]
+	told := b.rank(q, q.TopK, strategy, vector, func(id uint64) bool { _, asked := b.asked[id]; return asked || slices.Contains(own, id) })
+	if len(told) == q.TopK || len(b.asked) == 0 {
+		return told
+	}
+	return append(told, b.rank(q, q.TopK-len(told), strategy, vector, func(id uint64) bool { _, asked := b.asked[id]; return !asked || slices.Contains(own, id) })...)
+}
+
+// rank returns the k best hits by words, by meaning or both, but those of skip. mu is held.
+func (b *book) rank(q asked, k int, strategy string, vector []float32, skip func(id uint64) bool) []index.Hit {
+	switch strategy {
+	case similarity:
+		return b.index.Meaning(vector, k, skip)
+	case words:
+		return b.index.Words(q.Text, k, skip)
+	}
+	n := max(2*k, leastDepth)
+	lists := [][]index.Hit{b.index.Words(q.Text, n, skip)}
+	if vector != nil { // first: of equal scores the meaning decides
+		lists = slices.Insert(lists, 0, b.index.Meaning(vector, n, skip))
+	}
+	hits := index.Fuse(b.index.Len(), lists...)
+	return hits[:min(len(hits), k)]
 }
 
 // own returns the records that are the question itself: of its turn, of the message that it is
