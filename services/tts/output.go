@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/tarsd/tarsd/internal/audio"
 	"github.com/tarsd/tarsd/services/client"
 	"github.com/tarsd/tarsd/services/contract"
@@ -15,6 +17,7 @@ import (
 
 const (
 	reopenAfter = 15 * time.Second // a device that was not there is looked for again
+	deadWithin  = 2 * time.Second  // two errors within that mean that there is none
 	writeLimit  = 5 * time.Second  // for 20 ms of sound
 	peerAhead   = 400 * time.Millisecond
 )
@@ -24,6 +27,7 @@ const (
 type output struct {
 	o    *Options
 	bus  *client.Client
+	log  zerolog.Logger
 	gain atomic.Int32                                       // percent
 	tell func(ctx context.Context, err error, nowhere bool) // the speaker of this machine: what is wrong with it; none: that there is none, which is fine
 
@@ -37,6 +41,7 @@ type output struct {
 	resample *audio.Resampler // the player's alone; nil if rates are equal
 	from     int
 	buf      []int16
+	failed   time.Time // when it last could not write
 }
 
 // localSink is the speaker of this machine.
@@ -104,19 +109,25 @@ func (out *output) openHere(ctx context.Context, rate int, old *localSink) *loca
 		if old != nil {
 			_ = old.sink.Close()
 		}
-		out.tell(ctx, nil, false)
 		return &localSink{sink: s, rate: rate}
 	}
-	if out.o.Sink == "auto" && errors.Is(err, audio.ErrNoDevice) {
-		out.tell(ctx, nil, true)
-	} else if ctx.Err() == nil {
-		out.tell(ctx, err, true)
-	}
+	out.missing(ctx, err)
 	if old != nil {
 		old.since = time.Now()
 		return old
 	}
 	return nowhere(rate)
+}
+
+// missing says that there is no device. On a machine that was not told to have one that is fine.
+func (out *output) missing(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case out.o.Sink == "auto" && errors.Is(err, audio.ErrNoDevice):
+		out.tell(ctx, nil, true)
+	default:
+		out.tell(ctx, err, true)
+	}
 }
 
 func nowhere(rate int) *localSink {
@@ -146,28 +157,38 @@ func (out *output) put(ctx context.Context, pcm []int16) error {
 		within, cancel := context.WithTimeout(ctx, writeLimit)
 		err := sink.Write(within, pcm)
 		cancel()
-		switch {
-		case err == nil:
-			out.mu.Lock()
-			if now := time.Now(); out.until.Before(now) {
-				out.until = now
-			}
-			out.until = out.until.Add(audio.Duration(len(pcm), rate))
-			out.mu.Unlock()
+		if err == nil {
+			out.wrote(len(pcm), rate)
 			return nil
+		}
+		again := time.Since(out.failed) > deadWithin // what comes and goes within a moment is no device
+		out.failed = time.Now()
+		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, audio.ErrFlushed) || try > 1 || !local && try > 0:
+		case errors.Is(err, audio.ErrFlushed) || !local && try > 0 || try > 1:
 			return err
-		case local && try == 1: // it is gone: what is said goes on, so that all who wait for its end get it
-			out.tell(ctx, err, true)
+		case local && !again: // what is said goes on, so that all who wait for its end get it
+			out.missing(ctx, err)
 			l := nowhere(rate)
 			out.mu.Lock()
-			_ = out.sink.Close()
+			old := out.sink
 			out.local, out.sink = l, l.sink
 			out.mu.Unlock()
+			if err := old.Close(); err != nil {
+				out.log.Debug().Err(err).Msg("lost speaker does not close")
+			}
 		}
 	}
+}
+
+func (out *output) wrote(n, rate int) {
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	if now := time.Now(); out.until.Before(now) {
+		out.until = now
+	}
+	out.until = out.until.Add(audio.Duration(n, rate))
 }
 
 // drain waits until all has been heard.
@@ -178,14 +199,22 @@ func (out *output) drain(ctx context.Context) error {
 		}
 	}
 	out.mu.Lock()
-	sink, left := out.sink, max(0, time.Until(out.until))
+	sink, left, here := out.sink, max(0, time.Until(out.until)), out.site == "" && out.local != nil && !out.local.silent
 	out.mu.Unlock()
 	if sink == nil {
 		return nil
 	}
 	within, cancel := context.WithTimeout(ctx, left+writeLimit)
 	defer cancel()
-	return sink.Drain(within)
+	err := sink.Drain(within)
+	switch {
+	case !here || errors.Is(err, audio.ErrFlushed):
+	case err == nil:
+		out.tell(ctx, nil, false)
+	default:
+		out.missing(ctx, err)
+	}
+	return err
 }
 
 // stop silences at once, and says how much has not been heard.

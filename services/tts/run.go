@@ -56,7 +56,7 @@ func newRun(o *Options, rt services.Runtime) *run {
 		events: make(chan event, 64), news: make(chan func(context.Context), 16), ended: make(chan struct{}), q: newQueue(o), making: map[*part]context.CancelFunc{}, volume: o.Volume,
 		sites: sites{always: o.Sites, seen: map[string]time.Time{}},
 	}
-	r.out.o, r.out.bus = o, rt.Bus
+	r.out.o, r.out.bus, r.out.log = o, rt.Bus, rt.Log
 	r.out.gain.Store(int32(o.Volume)) //nolint:gosec // at most 100
 	r.out.tell = func(ctx context.Context, err error, nowhere bool) {
 		r.send(ctx, func(time.Time) { r.wrong, r.nowhere = err, nowhere })

@@ -67,7 +67,8 @@ type ear struct {
 	mu      sync.Mutex
 	heard   []int16
 	flushed []time.Time
-	fail    int // so many writes fail
+	fail    int   // so many writes fail
+	mute    error // of the end of each sentence
 }
 
 func (e *ear) open(context.Context, string, int) (audio.Sink, error) {
@@ -90,8 +91,11 @@ func (e *ear) End(_ context.Context, dropped bool) error {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.flushed = append(e.flushed, time.Now())
+		return nil
 	}
-	return nil
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mute
 }
 
 func (e *ear) seconds() float64 {
@@ -353,6 +357,28 @@ func TestLostDevice(t *testing.T) {
 	assert.GreaterOrEqual(t, time.Since(begin), 1500*time.Millisecond, "it goes on as if somebody did")
 	sick := health.Find(t, func(m client.Message[contract.HealthPing]) bool { return !m.Data.OK }).Data
 	assert.Contains(t, *sick.Err, "unplugged")
+}
+
+// TestDeviceThatOnlyEndsBadly: one that takes a short sentence and says only then that it cannot play is
+// no speaker, and is one again when a sentence was heard.
+func TestDeviceThatOnlyEndsBadly(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	health := servicetest.Collect(t, h.c, contract.Health.At("tts"))
+	h.ear.mute = errors.New("no such card")
+	h.say("a", "Hm.")
+	h.next("speaking_start", "a")
+	h.next("speaking_end", "a")
+	sick := health.Find(t, func(m client.Message[contract.HealthPing]) bool { return !m.Data.OK }).Data
+	assert.Contains(t, *sick.Err, "no such card")
+	h.ear.mu.Lock()
+	h.ear.mute = nil
+	h.ear.mu.Unlock()
+	h.say("b", "Hm.")
+	h.next("speaking_start", "b")
+	h.next("speaking_end", "b")
+	well := health.Find(t, func(m client.Message[contract.HealthPing]) bool { return m.Data.OK }).Data
+	assert.Equal(t, "tone speaks", *well.Event)
 }
 
 func TestNoDeviceIsFine(t *testing.T) {

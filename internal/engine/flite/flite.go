@@ -77,20 +77,29 @@ type Engine struct {
 	work   sync.WaitGroup // instances
 }
 
+// BuiltIn reports whether the program is in this binary.
+func BuiltIn() bool {
+	_, err := fs.Stat(assets, program)
+	return err == nil
+}
+
+// program is the file in the folder that is built in.
+const program = "assets/flite.wasm"
+
 // Open compiles the program that is built in, which takes a tenth of a second, and starts an
 // instance with the default voice.
 func Open() (*Engine, error) {
-	program, err := assets.ReadFile("assets/flite.wasm")
+	code, err := assets.ReadFile(program)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoProgram
 	}
 	if err != nil {
 		return nil, err
 	}
-	return open(program)
+	return open(code)
 }
 
-func open(program []byte) (*Engine, error) {
+func open(code []byte) (*Engine, error) {
 	ctx := context.Background()
 	e := &Engine{
 		runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithMemoryLimitPages(memoryPages).WithDebugInfoEnabled(false)),
@@ -98,7 +107,7 @@ func open(program []byte) (*Engine, error) {
 	}
 	_, err := wasi_snapshot_preview1.Instantiate(ctx, e.runtime)
 	if err == nil {
-		e.program, err = e.runtime.CompileModule(ctx, program)
+		e.program, err = e.runtime.CompileModule(ctx, code)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("flite: the program is damaged: %w", err), e.runtime.Close(ctx))

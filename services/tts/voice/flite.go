@@ -2,6 +2,7 @@ package voice
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -18,9 +19,12 @@ type Flite struct {
 
 var _ Engine = (*Flite)(nil)
 
-// NewFlite opens the engine in the background; who speaks meanwhile waits. An empty voice is the
-// default.
-func NewFlite(voice string) *Flite {
+// NewFlite opens the engine in the background; who speaks meanwhile waits. A voice that it does not
+// have is its default. Without the program in this binary it returns flite.ErrNoProgram.
+func NewFlite(voice string) (*Flite, error) {
+	if !flite.BuiltIn() {
+		return nil, fmt.Errorf("flite: %w", flite.ErrNoProgram)
+	}
 	if !slices.Contains(flite.Voices(), voice) {
 		voice = flite.DefaultVoice
 	}
@@ -29,7 +33,7 @@ func NewFlite(voice string) *Flite {
 		defer close(f.opened)
 		f.engine, f.openErr = flite.Open()
 	}()
-	return f
+	return f, nil
 }
 
 // ID implements Engine.

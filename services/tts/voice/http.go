@@ -199,8 +199,8 @@ const elevenRate = 24000
 
 // NewElevenLabs makes the engine. It opens no connection.
 func NewElevenLabs(o HTTPOptions) (*ElevenLabs, error) {
-	if o.Voice == "" {
-		return nil, errors.New("elevenlabs: the voice must be set")
+	if o.Voice == "" || o.Key == nil {
+		return nil, errors.New("elevenlabs: voice and key must be set")
 	}
 	s, err := newServer("elevenlabs", o)
 	if err != nil {
