@@ -156,9 +156,10 @@ func ImportMemory(ctx context.Context, c config.Config, r io.Reader, log zerolog
 	return added, skipped, err
 }
 
-// jsonLines reads records, one a line. Unknown keys are errors, with the number of the line.
+// jsonLines reads records, one a line. Unknown keys are errors, with the number of the line. What has
+// no time comes right after the line before, so that the order stays, and a second import finds it.
 func jsonLines(in *bufio.Reader) func() (contract.MemoryRecord, error) {
-	n := 0
+	n, last := 0, 0.0
 	return func() (r contract.MemoryRecord, err error) {
 		for {
 			n++
@@ -178,6 +179,10 @@ func jsonLines(in *bufio.Reader) func() (contract.MemoryRecord, error) {
 			if err := d.Decode(&r); err != nil {
 				return r, fmt.Errorf("line %d: %w", n, err)
 			}
+			if r.TS == 0 {
+				r.TS = last + 0.001
+			}
+			last = r.TS
 			return r, nil
 		}
 	}

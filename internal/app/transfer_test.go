@@ -2,6 +2,8 @@ package app
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -51,6 +53,38 @@ func TestImportOfTheOldFile(t *testing.T) {
 	defer f.Close()
 	_, _, err = ImportMemory(t.Context(), cfg.Config, f, zerolog.Nop())
 	require.ErrorIs(t, err, legacy.ErrRefused)
+}
+
+// TestImportOfLines: facts that somebody wrote down without times are taken over once, in their order.
+func TestImportOfLines(t *testing.T) {
+	t.Parallel()
+	bus := servicetest.Start(t)
+	bus.Run(t, memory.New(memory.Options{Character: "TARS"}))
+	cfg, err := config.Load(config.Source{File: os.DevNull, Set: []config.Assignment{{Key: "broker.url", Value: "mqtt://" + bus.Broker.TCP()}}})
+	require.NoError(t, err)
+	var in, want strings.Builder
+	for i := range 1200 {
+		fmt.Fprintf(&in, `{"text":"fact %d","role":"fact"}`+"\n", i)
+		fmt.Fprintf(&want, "fact %d\n", i)
+	}
+	for _, added := range []int{1200, 0} {
+		n, skipped, err := ImportMemory(t.Context(), cfg.Config, strings.NewReader(in.String()), zerolog.Nop())
+		require.NoError(t, err)
+		assert.Equal(t, added, n)
+		assert.Equal(t, 1200-added, skipped)
+	}
+	var out bytes.Buffer
+	_, err = ExportMemory(t.Context(), cfg.Config, &out, zerolog.Nop())
+	require.NoError(t, err)
+	var got strings.Builder
+	for line := range strings.Lines(out.String()) {
+		var r struct{ Text string }
+		require.NoError(t, json.Unmarshal([]byte(line), &r))
+		got.WriteString(r.Text + "\n")
+	}
+	assert.Equal(t, want.String(), got.String())
+	_, _, err = ImportMemory(t.Context(), cfg.Config, strings.NewReader("\n{\"texte\":1}\n"), zerolog.Nop())
+	require.ErrorContains(t, err, "line 2")
 }
 
 func TestLocalURL(t *testing.T) {

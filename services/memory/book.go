@@ -116,6 +116,9 @@ func (b *book) leave(r record) {
 // errFull is a book that takes no more.
 var errFull = errors.New("memory is full")
 
+// maxSame is how many records of one time are looked at for whether a new one is there already.
+const maxSame = 100
+
 // add keeps a record and returns its id. It can be found at once; done hears when it is on disk, or
 // is not. unless, if not nil, tells of records of the same time whether they are the same: then
 // nothing is added, and done hears nothing.
@@ -123,14 +126,12 @@ func (b *book) add(r record, unless func(record) bool, done func(error)) (id uin
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r.id = max(1, uint64(r.ts*1000))
-	for b.index.Has(r.id) {
-		if unless != nil {
-			if o, err := b.get(r.id); err == nil && unless(o) {
-				return r.id, false, nil
-			}
+	for id := r.id; unless != nil && id < r.id+maxSame && b.index.Has(id); id++ {
+		if o, err := b.get(id); err == nil && unless(o) {
+			return id, false, nil
 		}
-		r.id++
 	}
+	r.id = b.index.Free(r.id)
 	var drop [][]byte
 	for b.limit > 0 && b.index.Len() >= b.limit {
 		if b.refuse {

@@ -136,6 +136,38 @@ func TestBounds(t *testing.T) {
 	assert.Equal(t, 10, n)
 }
 
+// TestTimeless: what has no time is told apart from what is there, at a cost that has a bound.
+func TestTimeless(t *testing.T) {
+	t.Parallel()
+	s := &reading{volatile: newVolatile()}
+	b := newBook(t, s)
+	for i := range 5 * maxSame {
+		put(t, b, record{role: roleUser, text: fmt.Sprintf("text %d", i)})
+	}
+	add := func(text string) bool {
+		_, added, err := b.add(record{role: roleUser, text: text}, func(o record) bool { return o.text == text }, func(error) {})
+		require.NoError(t, err)
+		return added
+	}
+	assert.False(t, add("text 3"))
+	s.reads = 0
+	assert.True(t, add("something else"))
+	assert.LessOrEqual(t, s.reads, maxSame)
+	n, _ := b.counts()
+	assert.Equal(t, 5*maxSame+1, n)
+}
+
+// reading counts what is read.
+type reading struct {
+	*volatile
+	reads int
+}
+
+func (s *reading) Get(key []byte) ([]byte, bool, error) {
+	s.reads++
+	return s.volatile.Get(key)
+}
+
 // TestDiskTrouble: what is not on disk is found all the same, and written later.
 func TestDiskTrouble(t *testing.T) {
 	t.Parallel()

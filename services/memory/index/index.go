@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sort"
 )
 
 // Hit is one text that was found. More is better.
@@ -44,9 +45,6 @@ func (x *Index) Len() int { return len(x.order) }
 
 // Vectors is how many of them have a vector.
 func (x *Index) Vectors() int { return x.vecs.n }
-
-// Dim is the length of the vectors, or 0 before the first.
-func (x *Index) Dim() int { return x.vecs.dim }
 
 // Add takes up a text under a number that no other has. Numbers order the texts.
 func (x *Index) Add(id uint64, text string) {
@@ -140,6 +138,13 @@ func (x *Index) find(id uint64) (at int, found bool) {
 
 // Has reports whether there is such a text.
 func (x *Index) Has(id uint64) bool { _, ok := x.find(id); return ok }
+
+// Free is the first number from id on that no text has.
+func (x *Index) Free(id uint64) uint64 {
+	at, _ := x.find(id)
+	taken := sort.Search(len(x.order)-at, func(i int) bool { return x.docs[x.order[at+i]].id != id+uint64(i) })
+	return id + uint64(taken)
+}
 
 // Last calls f with the numbers of the texts, the newest first, until f returns false.
 func (x *Index) Last(f func(id uint64) bool) {

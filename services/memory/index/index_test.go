@@ -96,6 +96,11 @@ func TestOrder(t *testing.T) {
 	assert.Empty(t, append(before, after...))
 	assert.True(t, x.Has(20))
 	assert.False(t, x.Has(25))
+	x.Add(21, "text")
+	x.Add(22, "text")
+	for id, want := range map[uint64]uint64{20: 23, 21: 23, 25: 25, 50: 51, 60: 60, 1: 1} {
+		assert.Equal(t, want, x.Free(id), "%d", id)
+	}
 }
 
 func TestFuse(t *testing.T) {
