@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/audio", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "storage", "web", "services/movement", "services/movement/plan",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "storage", "web", "services/movement", "services/movement/plan",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},

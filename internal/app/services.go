@@ -56,6 +56,7 @@ func catalog() []service {
 		{"camera", false, makeCamera},
 		{"movement", false, makeMovement},
 		{"tools", false, makeTools},
+		{"tts", false, makeTTS},
 		{"homeassistant", false, makeHomeAssistant},
 	}
 }

@@ -37,6 +37,7 @@ type Config struct {
 	Router        Router        `yaml:"router"`
 	Camera        Camera        `yaml:"camera"`
 	Movement      Movement      `yaml:"movement"`
+	TTS           TTS           `yaml:"tts"`
 	HomeAssistant HomeAssistant `yaml:"homeassistant"`
 }
 
@@ -160,6 +161,7 @@ func Default() Config {
 		Router:        defaultRouter(),
 		Camera:        defaultCamera(),
 		Movement:      defaultMovement(),
+		TTS:           defaultTTS(),
 		HomeAssistant: defaultHomeAssistant(),
 		Access:        Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
 		Dedup:         defaultDedup(),
