@@ -40,7 +40,7 @@
 // connection as well.
 //
 // Messages that were held unacknowledged when a connection ends are forgotten here, because the
-// broker sends them again. Those that one subscription had taken and another had not are sent
+// broker sends them again; where the session ends too, as in memory, they are kept. Those that one subscription had taken and another had not are sent
 // again too; they are recognised by packet id and content, which is exact, since the id was never
 // free. Redeliveries whose acknowledgement was lost on its way are recognised by content only,
 // where the contract has dedup for the topic.

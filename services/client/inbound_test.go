@@ -69,10 +69,10 @@ func TestOverlap(t *testing.T) {
 		f, c, wide, narrow := begin(t, true)
 		for i, s := range []string{"x", "y"} {
 			b := (&publication{topic: "a/b", payload: []byte(s), qos: 1}).appendTo(nil, uint16(i+1), 1, false, 0) //nolint:gosec // small
-			// Two identifiers are more than paho can write: put them in by hand.
-			b[1] += 4
-			b[9] = 4
-			b = append(b[:10], append([]byte{idSubID, 1, idSubID, 2}, b[10:]...)...)
+			// Several identifiers are more than paho can write: put them in by hand, one of them twice.
+			b[1] += 6
+			b[9] = 6
+			b = append(b[:10], append([]byte{idSubID, 1, idSubID, 2, idSubID, 1}, b[10:]...)...)
 			f.raw(b)
 		}
 		check(t, f, c, wide, narrow, 2)
@@ -113,61 +113,6 @@ func TestOverlap(t *testing.T) {
 		assert.Equal(t, "x", texts(t, two, 1)[0])
 		f.stop(c)
 	})
-}
-
-// Acknowledgements go out in the order of the messages, when every queue that wants one has it.
-func TestHold(t *testing.T) {
-	t.Parallel()
-	f := newFake(t)
-	c := f.start(noHealth)
-	release := make(chan struct{})
-	var slow []string
-	done := make(chan struct{}, 100)
-	_, err := c.SubscribeRaw("slow", 1, func(_ context.Context, m RawMessage) error {
-		<-release
-		slow = append(slow, string(m.Payload))
-		done <- struct{}{}
-		return nil
-	}, Queue(2, Hold))
-	require.NoError(t, err)
-	quick := raws(t, c, "quick", 1)
-	require.NoError(t, c.Ready(soon(t)))
-	for i := range 6 { // one runs, two are queued, three are held
-		f.send("slow", fmt.Sprint(i), 1, uint16(i+1)) //nolint:gosec // small
-		if i == 0 {
-			assert.Equal(t, uint16(1), ackOf(t, f))
-			require.Eventually(t, func() bool { return c.Stats().Subscriptions[0].Queued == 0 }, 20*time.Second, time.Millisecond)
-		}
-	}
-	f.send("quick", "q", 1, 7)
-	assert.Equal(t, "q", texts(t, quick, 1)[0], "others go on")
-	assert.Equal(t, uint16(2), ackOf(t, f))
-	assert.Equal(t, uint16(3), ackOf(t, f))
-	assert.Empty(t, f.acks, "4 is held, and 7 waits behind it")
-	s := c.Stats().Subscriptions[0]
-	assert.Equal(t, 2, s.Queued)
-	assert.Equal(t, 3, s.Held)
-
-	// The connection ends: what was held comes again; 7 had been taken and is not repeated.
-	f.set(func(f *fake) { f.present = true })
-	f.cut()
-	require.Eventually(t, func() bool { return c.Stats().Reconnects == 1 && c.Stats().Connected }, 20*time.Second, time.Millisecond)
-	assert.Zero(t, c.Stats().Subscriptions[0].Held)
-	for i := 3; i < 6; i++ {
-		f.send("slow", fmt.Sprint(i), 1, uint16(i+1), dup) //nolint:gosec // small
-	}
-	f.send("quick", "q", 1, 7, dup)
-	f.send("quick", "r", 1, 8)
-	assert.Equal(t, "r", texts(t, quick, 1)[0], "q has been there")
-	close(release)
-	for range 6 {
-		get(t, done)
-	}
-	for i := 4; i <= 8; i++ {
-		assert.Equal(t, uint16(i), ackOf(t, f)) //nolint:gosec // small
-	}
-	f.stop(c)
-	assert.Equal(t, []string{"0", "1", "2", "3", "4", "5"}, slow)
 }
 
 func TestDropPolicies(t *testing.T) {

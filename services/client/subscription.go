@@ -68,7 +68,7 @@ type Subscription struct {
 	ready    sync.Cond // there is something in queue, or the end
 	limit    int
 	queue    []item // acknowledged, or QoS 0
-	held     []item // unacknowledged, behind the queue
+	held     []item // behind the queue; unacknowledged, but for what is left of a session that has ended
 	draining bool   // workers end when the queue is empty
 	closed   bool   // workers end now
 	stats    SubscriptionStats
@@ -158,11 +158,23 @@ func (s *Subscription) take() (m *inbound, ok bool) {
 	return m, true
 }
 
-// release forgets what is held from a connection that has ended; the broker sends it again. It
-// marks who did not take what.
-func (s *Subscription) release() {
+// release forgets what is held from a connection that has ended, because the broker sends it again,
+// and marks who did not take what. If the broker has ended the session too, nobody else has it: it
+// waits for the handler, the oldest as many as a connection may have under way.
+func (s *Subscription) release(sessionEnds bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if sessionEnds {
+		for i := range s.held {
+			s.held[i].ack = nil
+		}
+		if more := len(s.held) - s.c.opts.Window; more > 0 {
+			clear(s.held[s.c.opts.Window:])
+			s.held = s.held[:s.c.opts.Window]
+			s.stats.Dropped += more
+		}
+		return
+	}
 	for _, it := range s.held {
 		it.ack.held = append(it.ack.held, s)
 		s.stats.Received--
@@ -291,7 +303,9 @@ func (s *Subscription) Close(ctx context.Context) error {
 	s.held = nil
 	s.mu.Unlock()
 	for _, it := range held {
-		it.ack.taken()
+		if it.ack != nil {
+			it.ack.taken()
+		}
 	}
 	gone := s.c.remove(s)
 	if m, ok := ctx.Value(messageKey{}).(*messageContext); !ok || m.sub != s {

@@ -163,7 +163,7 @@ func (c *Client) disconnected() {
 		return
 	}
 	for _, s := range c.subs {
-		s.release()
+		s.release(c.opts.SessionExpiry == 0)
 	}
 	c.redeliver = l.acks.rest(c.redeliver, c.seed)
 	for _, w := range c.wires {
