@@ -14,6 +14,7 @@ import (
 const (
 	dedupTTL     = 30 * time.Second
 	dedupEntries = 2048
+	dedupID      = 256 // bytes of type and id that are worth remembering; ids of ours have 32
 )
 
 // dedupKey tells messages apart. The topic is a part of it, other than in the system that this
@@ -108,11 +109,11 @@ func (d *dedup) add(k dedupKey, now time.Time) {
 
 // keyOf makes the function that takes the key of a message: type, id, and data.seq when that is a
 // number, or else a hash of the data. A bare object has none, and neither has an envelope
-// without an id.
+// without an id or with a very long one.
 func keyOf[T any]() func(*Message[T]) (dedupKey, bool) {
 	seq := seqField(reflect.TypeFor[T]())
 	return func(m *Message[T]) (dedupKey, bool) {
-		if m.Bare || m.ID == "" {
+		if m.Bare || m.ID == "" || len(m.ID)+len(m.Type) > dedupID {
 			return dedupKey{}, false
 		}
 		k := dedupKey{topic: m.Topic, typ: m.Type, id: m.ID}

@@ -245,6 +245,8 @@ func TestHealth(t *testing.T) {
 	m := next(t, seen)
 	assert.Equal(t, "no microphone", contract.Value(m.Data.Err))
 	assert.Equal(t, "stt", m.Source)
+	require.NoError(t, c.Health(within(t), false, "engine", errors.New("no \xff")))
+	assert.Equal(t, "no \uFFFD", contract.Value(next(t, seen).Data.Err), "errors may quote bytes")
 	p.Cut()
 	expect(false, "disconnected")
 	expect(false, "engine")

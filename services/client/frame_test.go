@@ -121,3 +121,12 @@ func bare(ctx context.Context, o Options) *Client {
 	c.runs = c.life
 	return c
 }
+
+// TestTurnFrom: what a turn is made of can be sent on.
+func TestTurnFrom(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, Turn{"a", "page", "00-1"}, turnFrom([]UserProperty{{"turn", "a"}, {"x", "y"}, {"origin", "page"}, {"traceparent", "00-1"}}))
+	for _, bad := range []string{"\xff", "a\x00", strings.Repeat("a", maxTurnProp+1)} {
+		assert.Zero(t, turnFrom([]UserProperty{{"turn", bad}, {"origin", bad}, {"traceparent", bad}}), "%.9q", bad)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -70,7 +71,7 @@ func (c *Client) Health(ctx context.Context, ok bool, event string, err error) e
 	}
 	h := health{set: true, ok: ok, event: event}
 	if err != nil {
-		h.err = err.Error()
+		h.err = strings.ToValidUTF8(err.Error(), "\uFFFD") // of a library or a peer, perhaps
 	}
 	c.mu.Lock()
 	c.health = h

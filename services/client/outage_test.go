@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -116,6 +117,35 @@ func TestOutboxIsBounded(t *testing.T) {
 	assert.True(t, publish(t, d, "a", "", 0).Dropped)
 	assert.Equal(t, 1, d.Stats().Publishes.Dropped)
 	f.stop(d)
+}
+
+// The bound in bytes holds, too, and health gets through although the outbox is full.
+func TestOutboxIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	c := f.start(func(o *Options) { o.OutboxBytes = 10000 })
+	require.NoError(t, c.Ready(soon(t)))
+	f.set(func(f *fake) { f.down, f.deaf = true, true })
+	f.cut()
+	require.Eventually(t, func() bool { return !c.Stats().Connected }, 20*time.Second, time.Millisecond)
+	for range 2 {
+		_, err := c.PublishRaw(soon(t), "a", make([]byte, 4500), 1, false)
+		require.NoError(t, err)
+	}
+	_, err := c.PublishRaw(soon(t), "a", make([]byte, 4500), 1, false)
+	require.ErrorIs(t, err, ErrQueueFull)
+	f.set(func(f *fake) { f.down = false })
+	p := get(t, f.pubs) // ready
+	for ; !strings.Contains(string(p.Payload), "reconnected"); p = get(t, f.pubs) {
+	}
+	assert.Equal(t, "system/health/x", p.Topic)
+	for range spareSlots { // those that a broker does not acknowledge are bounded as well
+		err = c.out.post(&publication{topic: "a", payload: make([]byte, 4500), qos: 1})
+	}
+	require.ErrorIs(t, err, ErrQueueFull)
+	f.set(func(f *fake) { f.deaf = false })
+	f.cut()
+	f.stop(c)
 }
 
 // What the context's end leaves behind is told.

@@ -48,7 +48,6 @@ type entry struct {
 	id      uint16
 	size    int
 	state   entryState
-	tried   bool       // it was sent at some time
 	waiting bool       // somebody reads done
 	done    chan error // one value: nil, errQueued when the connection went, or what went wrong
 }
@@ -131,6 +130,13 @@ func (o *outbox) put(ctx context.Context, e *entry) (online bool, err error) {
 	}
 }
 
+// What post may take beyond the bounds, so that a service whose outbox is full is not thought to be
+// away: it says only how the service is, once in a connection.
+const (
+	spareSlots = 16
+	spareBytes = 64 << 10
+)
+
 // post adds a message that nobody waits for. It refuses it when there is no room.
 func (o *outbox) post(p *publication) error {
 	o.mu.Lock()
@@ -139,7 +145,7 @@ func (o *outbox) post(p *publication) error {
 	switch {
 	case o.closed:
 		return ErrClosed
-	case o.held >= o.slots || o.size+e.size > o.bytes:
+	case o.held >= o.slots+spareSlots || o.size+e.size > o.bytes+spareBytes:
 		o.stats.Refused++
 		return ErrQueueFull
 	}
@@ -160,7 +166,7 @@ func (o *outbox) giveUp(ctx context.Context, e *entry) error {
 	default:
 	}
 	e.waiting = false
-	if e.state != entryQueued || e.tried {
+	if e.state != entryQueued {
 		return fmt.Errorf("%w: %w", ErrUnconfirmed, ctx.Err())
 	}
 	o.settle(e, nil)
@@ -262,7 +268,7 @@ func (o *outbox) sendOne(e *entry) (sent, stop bool) {
 	if len(o.byID) == 0 {
 		o.moved = time.Now()
 	}
-	e.state, e.tried = entrySent, true
+	e.state = entrySent
 	o.byID[e.id] = e
 	return true, false
 }

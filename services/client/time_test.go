@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,7 +79,9 @@ func TestWatchdog(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			f.set(func(f *fake) { f.mute = false })
 			time.Sleep(DefaultBackoffHigh)
-			assert.Len(t, f.dialed(), 2)
+			if assert.Len(t, f.dialed(), 2) {
+				assert.LessOrEqual(t, f.dialed()[1].Sub(f.dialed()[0]), time.Hour+3*DefaultHeartbeat+DefaultBackoffLow, "not later")
+			}
 			assert.Equal(t, 1, c.Stats().Reconnects)
 			f.stop(c)
 		})
@@ -93,6 +96,7 @@ func TestWatchdog(t *testing.T) {
 			require.NoError(t, err)
 			assert.True(t, r.Queued, "the connection went while it waited")
 			assert.GreaterOrEqual(t, time.Since(f.dialed()[0]), DefaultAckTimeout)
+			assert.LessOrEqual(t, time.Since(f.dialed()[0]), DefaultAckTimeout+DefaultHeartbeat)
 			f.set(func(f *fake) { f.deaf = false })
 			time.Sleep(time.Minute)
 			assert.Zero(t, c.Stats().Publishes.Waiting)
@@ -254,10 +258,16 @@ func TestDedupKeys(t *testing.T) {
 	assert.NotEqual(t, base, must(say("2", "tts.say", "hello")), "id")
 	assert.NotEqual(t, base, must(say("1", "tts.said", "hello")), "type: a stream and its response share the id")
 	assert.NotEqual(t, base, must(say("1", "tts.say", "good bye")), "content")
+	elsewhere := say("1", "tts.say", "hello")
+	elsewhere.Topic = "tts/say/2"
+	assert.NotEqual(t, base, must(elsewhere), "topic")
 	bare := say("1", "", "hello")
 	bare.Bare = true
 	_, ok := of(&bare)
 	assert.False(t, ok, "bare JSON has no key")
+	long := say(strings.Repeat("1", dedupID), "tts.say", "hello")
+	_, ok = of(&long)
+	assert.False(t, ok, "2,048 of them must not fill the memory")
 	// The hash is the same in every process (client.md 11.8).
 	type text struct{ Text string }
 	m := Message[text]{}

@@ -96,7 +96,7 @@ func turnFrom(props []UserProperty) Turn {
 	var t Turn
 	for i := range props {
 		p := &props[i]
-		if len(p.Value) > maxTurnProp {
+		if len(p.Value) > maxTurnProp || !validString(p.Value) { // it could not be sent on
 			continue
 		}
 		switch p.Key {
