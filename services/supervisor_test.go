@@ -184,6 +184,7 @@ func TestFailedRunIsReportedAndRestarted(t *testing.T) {
 			require.NoError(t, err)
 			said.Next(t)
 			assert.Zero(t, said.Len(), "once")
+			require.Eventually(t, func() bool { return sup.Status()[0].State == services.Ready }, 10*time.Second, time.Millisecond) // a moment after it is said
 			assert.Empty(t, sup.Status()[0].Err)
 		})
 	}

@@ -34,7 +34,7 @@ func Start(t testing.TB, opts ...brokertest.Option) *Bus {
 
 // Options are those of the client of a service called name, in this process.
 func (b *Bus) Options(name string) client.Options {
-	return client.Options{Dial: b.dial, ID: "tars-" + name, Name: name, Log: b.log.With().Str("client", name).Logger()}
+	return client.Options{Dial: b.dial, ID: "tars-" + name, Name: name, Log: b.log}
 }
 
 func (b *Bus) dial(ctx context.Context) (net.Conn, error) { return b.Broker.DialMemory(ctx) }
