@@ -150,7 +150,7 @@ func aside(e event) bool {
 	case "halt":
 		return e.source != "router" || e.text == "cancelled"
 	case "say":
-		return e.text == "I am shutting down."
+		return e.text == "My language model is shutting down."
 	}
 	return false
 }

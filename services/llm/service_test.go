@@ -210,7 +210,7 @@ func TestStopAnswersWhatIsUnderWay(t *testing.T) {
 		m := w.resp.Next(t)
 		got[m.Data.ID] = *m.Data.Error
 	}
-	assert.Equal(t, map[string]string{"r1": "I am shutting down.", "r2": "I am shutting down."}, got)
+	assert.Equal(t, map[string]string{"r1": "My language model is shutting down.", "r2": "My language model is shutting down."}, got)
 	assert.True(t, w.stream.Next(t).Data.Done)
 	s.WaitGone(t, 1)
 }

@@ -137,6 +137,9 @@ func (u *run) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case f := <-u.events:
+			if ctx.Err() != nil { // such as the last words of a model that ends with us
+				return
+			}
 			f(time.Now())
 		case <-timer.C:
 			u.d.tick(time.Now())

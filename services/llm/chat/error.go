@@ -43,7 +43,7 @@ var spoken = map[Kind]string{
 	Nothing:     "I have no answer to that.",
 	Empty:       "I did not hear a question.",
 	Invalid:     "I could not make sense of that request.",
-	Stopping:    "I am shutting down.",
+	Stopping:    "My language model is shutting down.",
 }
 
 // Error is a failed round.
