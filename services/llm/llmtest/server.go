@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -43,6 +44,7 @@ type Request struct {
 
 	Raw    map[string]json.RawMessage `json:"-"`
 	Header http.Header                `json:"-"`
+	At     time.Time                  `json:"-"` // of its arrival
 }
 
 // Message is one message of a request.
@@ -172,11 +174,12 @@ func (s *Server) change(f func()) {
 }
 
 func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
+	at := time.Now()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return // the client left
 	}
-	q := Request{Header: r.Header.Clone()}
+	q := Request{Header: r.Header.Clone(), At: at}
 	if err := json.Unmarshal(body, &q); err != nil {
 		http.Error(w, `{"error":{"message":"not a request"}}`, http.StatusBadRequest)
 		s.t.Errorf("llmtest: the request is not JSON: %s", body)
