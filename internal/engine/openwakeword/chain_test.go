@@ -3,7 +3,6 @@ package openwakeword
 import (
 	"bytes"
 	"math"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,15 +13,9 @@ import (
 	"github.com/tarsd/tarsd/internal/engine/onnx"
 )
 
-// open returns a chain with the built-in weights, or skips.
 func open(tb testing.TB) *Chain {
 	tb.Helper()
-	c, err := Open()
-	if err != nil {
-		require.ErrorIs(tb, err, ErrNoWeights)
-		tb.Skip(err)
-	}
-	return c
+	return enginetest.Open(tb, Open, ErrNoWeights)
 }
 
 func run(c *Chain, sound []int16) (all []float32) {
@@ -58,28 +51,20 @@ func TestMelEqualsNative(t *testing.T) {
 func TestEmbeddingEqualsNative(t *testing.T) {
 	t.Parallel()
 	got, want := run(open(t), enginetest.Stream(t)), enginetest.Native(t, "embedding.f32")
-	require.Len(t, got, len(want))
-	far, sum := 0.0, 0.0
-	for i, v := range want {
-		d := math.Abs(float64(v - got[i]))
-		far, sum = max(far, d), sum+d
-	}
-	t.Logf("%d embeddings, largest difference %.6f, mean %.6f", len(want)/Dim, far, sum/float64(len(want)))
+	far, mean := enginetest.Farthest(t, want, got)
+	t.Logf("%d embeddings, largest difference %.6f, mean %.6f", len(want)/Dim, far, mean)
 	assert.Less(t, far, 0.001)
-	assert.Less(t, sum/float64(len(want)), 0.0001)
+	assert.Less(t, mean, 0.0001)
 }
 
 func TestReset(t *testing.T) {
 	t.Parallel()
 	c, speech := open(t), enginetest.Speech(t)
-	want := run(c, speech)
-	assert.NotEqual(t, want, run(c, speech), "it remembers")
-	c.Reset()
-	assert.Equal(t, want, run(c, speech))
-
-	other := c.Another()
-	c.Process(speech[5000 : 5000+ChunkSamples])
-	assert.Equal(t, want, run(other, speech), "streams are independent")
+	enginetest.Streams(t, func() []float32 { return run(c, speech) }, c.Reset, func() []float32 {
+		other := c.Another()
+		c.Process(speech[5000 : 5000+ChunkSamples])
+		return run(other, speech)
+	})
 	assert.Panics(t, func() { c.Process(make([]int16, ChunkSamples-1)) })
 }
 
@@ -105,9 +90,7 @@ func TestExtremes(t *testing.T) {
 	c := open(t)
 	chunk := make([]int16, ChunkSamples)
 	for round := range 60 {
-		for i := range chunk {
-			chunk[i] = int16(32767 - 65535*((i+round)%(1+round%7)&1))
-		}
+		enginetest.Harsh(chunk, round)
 		f, _ := c.Process(chunk)
 		for _, v := range f {
 			require.Less(t, math.Abs(float64(v)), 1e4)
@@ -125,13 +108,7 @@ func TestLoadRefusesDamage(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	require.NoError(t, nn.Write(&b, magic, newModel().parts()...))
-	_, err := Load(b.Bytes())
-	require.NoError(t, err)
-	b.Bytes()[b.Len()/2] ^= 1
-	for name, file := range map[string][]byte{"empty": nil, "flipped": b.Bytes(), "cut": b.Bytes()[:1000]} {
-		_, err := Load(file)
-		assert.ErrorIs(t, err, nn.ErrWeights, name)
-	}
+	enginetest.RefusesDamage(t, b.Bytes(), func(file []byte) error { _, err := Load(file); return err }, nn.ErrWeights)
 }
 
 func TestPackRefuses(t *testing.T) {
@@ -169,15 +146,4 @@ func BenchmarkProcess(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen loads the weights; B/op is what a chain keeps.
-func BenchmarkOpen(b *testing.B) {
-	open(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		c, err := Open()
-		if err != nil {
-			b.Fatal(err)
-		}
-		runtime.KeepAlive(c)
-	}
-}
+func BenchmarkOpen(b *testing.B) { enginetest.BenchOpen(b, Open, ErrNoWeights) }

@@ -2,8 +2,6 @@ package silero
 
 import (
 	"bytes"
-	"math"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,15 +12,9 @@ import (
 	"github.com/tarsd/tarsd/internal/engine/onnx"
 )
 
-// open returns the built-in detector, or skips.
 func open(tb testing.TB) *Detector {
 	tb.Helper()
-	d, err := Open()
-	if err != nil {
-		require.ErrorIs(tb, err, ErrNoWeights)
-		tb.Skip(err)
-	}
-	return d
+	return enginetest.Open(tb, Open, ErrNoWeights)
 }
 
 func run(d *Detector, sound []int16) (all []float32) {
@@ -36,10 +28,9 @@ func run(d *Detector, sound []int16) (all []float32) {
 func TestEqualsNative(t *testing.T) {
 	t.Parallel()
 	got, want := run(open(t), enginetest.Stream(t)), enginetest.Native(t, "silero.f32")
-	require.Len(t, got, len(want))
-	far, speech := 0.0, 0
+	far, _ := enginetest.Farthest(t, want, got)
+	speech := 0
 	for i, p := range want {
-		far = max(far, math.Abs(float64(p-got[i])))
 		assert.Equal(t, p > 0.5, got[i] > 0.5, "frame %d", i)
 		if p > 0.5 {
 			speech++
@@ -54,14 +45,11 @@ func TestEqualsNative(t *testing.T) {
 func TestReset(t *testing.T) {
 	t.Parallel()
 	d, speech := open(t), enginetest.Speech(t)
-	want := run(d, speech)
-	assert.NotEqual(t, want, run(d, speech), "it remembers")
-	d.Reset()
-	assert.Equal(t, want, run(d, speech))
-
-	other := d.Another()
-	d.Process(speech[5000:5512])
-	assert.Equal(t, want, run(other, speech), "streams are independent")
+	enginetest.Streams(t, func() []float32 { return run(d, speech) }, d.Reset, func() []float32 {
+		other := d.Another()
+		d.Process(speech[5000:5512])
+		return run(other, speech)
+	})
 	assert.Panics(t, func() { d.Process(speech[:FrameSamples-1]) })
 }
 
@@ -71,9 +59,7 @@ func TestExtremes(t *testing.T) {
 	d := open(t)
 	frame := make([]int16, FrameSamples)
 	for round := range 200 {
-		for i := range frame {
-			frame[i] = int16(32767 - 65535*((i+round)%(1+round%7)&1))
-		}
+		enginetest.Harsh(frame, round)
 		p := d.Process(frame)
 		require.True(t, p >= 0 && p <= 1, "%g", p)
 	}
@@ -89,13 +75,7 @@ func TestLoadRefusesDamage(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	require.NoError(t, nn.Write(&b, magic, newModel().parts()...))
-	_, err := Load(b.Bytes())
-	require.NoError(t, err)
-	b.Bytes()[b.Len()/2] ^= 1
-	for name, file := range map[string][]byte{"empty": nil, "flipped": b.Bytes(), "cut": b.Bytes()[:1000]} {
-		_, err := Load(file)
-		assert.ErrorIs(t, err, nn.ErrWeights, name)
-	}
+	enginetest.RefusesDamage(t, b.Bytes(), func(file []byte) error { _, err := Load(file); return err }, nn.ErrWeights)
 }
 
 func TestPackRefuses(t *testing.T) {
@@ -116,15 +96,4 @@ func BenchmarkProcess(b *testing.B) {
 	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/(float64(FrameSamples)/Rate), "RTF")
 }
 
-// BenchmarkOpen loads the weights; B/op is what a detector keeps.
-func BenchmarkOpen(b *testing.B) {
-	open(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		d, err := Open()
-		if err != nil {
-			b.Fatal(err)
-		}
-		runtime.KeepAlive(d)
-	}
-}
+func BenchmarkOpen(b *testing.B) { enginetest.BenchOpen(b, Open, ErrNoWeights) }

@@ -12,17 +12,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tarsd/tarsd/internal/engine/enginetest"
 )
 
-// open returns the built-in encoder, or skips.
 func open(tb testing.TB) *Encoder {
 	tb.Helper()
-	e, err := Open()
-	if err != nil {
-		require.ErrorIs(tb, err, ErrNoWeights)
-		tb.Skip(err)
-	}
-	return e
+	return enginetest.Open(tb, Open, ErrNoWeights)
 }
 
 type recorded struct {
@@ -131,14 +127,7 @@ func TestLoadRefusesDamage(t *testing.T) {
 	if err != nil {
 		t.Skip(ErrNoWeights)
 	}
-	flipped := bytes.Clone(raw)
-	flipped[len(raw)/2] ^= 1
-	for name, b := range map[string][]byte{
-		"empty": nil, "short": raw[:100], "cut": raw[:len(raw)-1], "flipped": flipped, "other": []byte(strings.Repeat("x", 5000)),
-	} {
-		_, err := Load(bytes.NewReader(b), int64(len(b)))
-		assert.ErrorIs(t, err, ErrWeights, name)
-	}
+	enginetest.RefusesDamage(t, raw, func(b []byte) error { _, err := Load(bytes.NewReader(b), int64(len(b))); return err }, ErrWeights)
 }
 
 func TestHalf(t *testing.T) {
@@ -199,12 +188,4 @@ func BenchmarkEmbed(b *testing.B) {
 	})
 }
 
-func BenchmarkOpen(b *testing.B) {
-	open(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := Open(); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
+func BenchmarkOpen(b *testing.B) { enginetest.BenchOpen(b, Open, ErrNoWeights) }
