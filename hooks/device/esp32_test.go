@@ -195,6 +195,17 @@ func TestProbes(t *testing.T) {
 	eventually(t, "found dead", func() bool { i, _ := b.Engine.Client("tars-esp32"); return !i.Connected })
 }
 
+// TestAnswersOfOthers: what answers no probe is for everybody, also when it looks like an answer.
+func TestAnswersOfOthers(t *testing.T) {
+	t.Parallel()
+	b := start(t, nil)
+	d := power(t, b, nil)
+	wait(t, d, "boot", booted)
+	c := host(t, b, "movement/state")
+	c.Send(wiretest.Publish{Topic: "movement/frame", Payload: `{}`}.Bytes(wire.V5))
+	assert.Contains(t, c.Expect(wiretest.PUBLISH).Payload, `"channels":0`)
+}
+
 // TestProbesWhereTheLinkIsNotWatched: on a WebSocket or behind a proxy the rule of MQTT holds, and probes
 // see to it that it is kept.
 func TestProbesWhereTheLinkIsNotWatched(t *testing.T) {

@@ -3,6 +3,7 @@ package health
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -254,6 +255,19 @@ func TestJunk(t *testing.T) {
 	}
 	assert.Equal(t, uint64(18), s.table.malformed)
 	s.run("= stt ready\n >")
+}
+
+// What is not retained is not carried, since that would retain it; a will is no heartbeat; and what is
+// shown of a message is short.
+func TestWordsOfTheMoment(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, nil)
+	s.run("+tars-stt\n +tars-tts")
+	s.message("tars-stt", healthPrefix+"stt", string(envelope("1", "stt", false, "oops", strings.Repeat("x", 5000), unix(s.now))), false)
+	s.run("= stt error\n >")
+	assert.Len(t, s.table.records["stt"].err, maxErr)
+	s.see(delivery.Sight{Topic: keepalivePrefix + "tars-tts", From: "tars-tts", Payload: []byte(`{"ok":true}`), IsWill: true})
+	s.run("= tts connected")
 }
 
 func TestResync(t *testing.T) {
