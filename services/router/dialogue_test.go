@@ -286,7 +286,9 @@ func TestLiveMode(t *testing.T) {
 	s.heard("stop").expect(Listening, "halt", "stop")
 	s.heard("exit live mode").expect(Speaking, "say Live mode disabled.")
 	s.spoken("speaking_end", s.d.turn.utt).after(11 * time.Second).expect(Idle)
-	s = newStage(t, func(o *Options) { o.LiveMode = true }).expect(Listening)
+	s = newStage(t, func(o *Options) { o.LiveMode, o.TimeoutText = true, "Never mind then." }).expect(Listening)
+	s.d.wake(s.now, "timeout", "", nil)
+	s.expect(Listening) // the wake service's window is not what is listened in
 	s.after(11 * time.Minute).expect(Idle)
 }
 

@@ -164,6 +164,42 @@ func TestStopOfOthers(t *testing.T) {
 	assert.Zero(t, w.stops.Len(), "the router does not publish a stop again")
 }
 
+// TestAStopThatWasRetainedIsOld: it says nothing about now.
+func TestAStopThatWasRetainedIsOld(t *testing.T) {
+	t.Parallel()
+	bus := servicetest.Start(t)
+	peer := bus.Client(t, "peer")
+	w := &world{t: t, peer: peer, asks: servicetest.Collect(t, peer, contract.LLMRequest), speech: servicetest.Collect(t, peer, contract.TTSControl)}
+	_, err := peer.PublishRaw(t.Context(), contract.MovementStop.Name, []byte(`{}`), 1, true)
+	require.NoError(t, err)
+	r, err := New(Defaults())
+	require.NoError(t, err)
+	bus.Run(t, r)
+	w.typed("tell me a story")
+	w.asks.Next(t)
+	send(w, contract.MovementStop, contract.StopMovement{})
+	assert.Equal(t, "movement_stop", w.speech.Next(t).Data.Reason)
+	w.typed("tell me a joke")
+	w.asks.Next(t)
+	assert.Zero(t, w.speech.Len(), "one stop")
+}
+
+// TestOwnCancelsAreOld: a transcript that comes again under the id of the one before cancels that one, and not
+// itself when the cancel comes back.
+func TestOwnCancelsAreOld(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *Options) { o.Announce = false })
+	for _, text := range []string{"hey tars tell me a story", "hey tars tell me a joke"} {
+		f := contract.New[contract.FinalTranscript]()
+		f.Text, f.UttID = text, new("u1")
+		send(w, contract.STTFinal, f)
+		assert.Equal(t, "u1", w.asks.Next(t).Data.ID)
+	}
+	assert.Equal(t, "u1", w.cancel.Next(t).Data.ID)
+	send(w, contract.LLMResponse, contract.ChatResponse{ID: "u1", Reply: new("Knock, knock.")})
+	assert.Equal(t, "Knock, knock.", w.says.Next(t).Data.Text)
+}
+
 func TestMotionByVoice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(o *Options) { o.Announce = false })
