@@ -22,6 +22,18 @@ func TestDecodeTakesBothForms(t *testing.T) {
 	m, err = TTSSay.Decode([]byte(`{"type":"tts.say","data":{"text":"hi"}}`))
 	require.NoError(t, err)
 	assert.Equal(t, Message[Say]{Envelope: Envelope{Type: "tts.say"}, Data: Say{Text: "hi"}}, m, "nothing is made up")
+	stop, err := TTSControl.Decode([]byte(`{"action":"stop","reason":""}`))
+	require.NoError(t, err)
+	assert.Equal(t, "requested", stop.Data.Reason, "an empty text is an absent one")
+	chat, err := LLMRequest.Decode([]byte(`{"id":"a","text":"x","conversation_history":[],"params":{}}`))
+	require.NoError(t, err)
+	assert.NotNil(t, chat.Data.History, "empty is not null")
+	assert.NotNil(t, chat.Data.Params)
+	for _, own := range []string{`"type":1,"data":{}`, `"type":"t","data":1`, `"data":{}`} { // a type that takes all keys may have these
+		tool, err := ToolCallResult.Decode([]byte(`{"call_id":"c",` + own + `}`))
+		require.NoError(t, err, own)
+		assert.True(t, tool.Bare, own)
+	}
 }
 
 func TestEncode(t *testing.T) {
@@ -54,6 +66,7 @@ func TestAt(t *testing.T) {
 	assert.Equal(t, "system/health/stt", Health.At("stt").Name)
 	assert.Equal(t, "system/health/a_b__", Health.At("a/b+#").Name)
 	assert.Equal(t, "system/health/_", Health.At("").Name)
+	assert.Equal(t, "system/health/a__b", Health.At("a\x00\x7fb").Name)
 	s, ok := Lookup("system/health/stt")
 	require.True(t, ok)
 	assert.Equal(t, Health.Spec, s)

@@ -96,6 +96,32 @@ func TestFreeValues(t *testing.T) {
 	assert.ErrorContains(t, err, "nested more than 32 deep")
 }
 
+// TestWhatIsWrittenIsRead: the bounds of reading hold for writing, too.
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	t.Parallel()
+	written := 0
+	for n := range 40 {
+		var deep any = 1.0
+		for range n {
+			deep = []any{deep}
+		}
+		for _, topic := range []Topic[ToolResult]{ToolCallResult, {Spec{Name: "x", Type: "x"}}, {Spec{Name: "x", Form: Bare}}} {
+			b, err := topic.Encode(Envelope{}, ToolResult{CallID: "c", Result: deep})
+			if err != nil {
+				require.ErrorIs(t, err, ErrContract)
+				assert.ErrorContains(t, err, "nested more than 32 deep")
+				continue
+			}
+			written++
+			_, err = topic.Decode(b)
+			assert.NoError(t, err, "%d deep", n)
+		}
+	}
+	assert.Greater(t, written, 60)
+	_, err := ToolCallResult.Encode(Envelope{}, ToolResult{CallID: "c", Result: make([]any, maxValues)})
+	assert.EqualError(t, err, "llm/tool.call.result: result: more than 65536 values")
+}
+
 func TestParams(t *testing.T) {
 	t.Parallel()
 	legs, err := Params[LegParams](Object{"height_percent": 50, "left_percent": 1.0, "right_percent": 100})

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -43,7 +44,17 @@ func encode(s *Spec, e Envelope, v reflect.Value) ([]byte, *Error) {
 	if len(b) > MaxPayload {
 		return nil, wrong("message of more than 8 MiB")
 	}
-	return b, nil
+	return b, readable(b)
+}
+
+// readable holds what is written to the bounds of what is read. Most messages are too small or too
+// flat to break them.
+func readable(b []byte) *Error {
+	if len(b) <= 2*maxValues && bytes.Count(b, []byte{'{'})+bytes.Count(b, []byte{'['}) <= maxDepth {
+		return nil
+	}
+	_, err := readHead(b)
+	return err
 }
 
 // append writes the struct v as an object.
