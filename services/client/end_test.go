@@ -63,6 +63,41 @@ func TestCloseDrains(t *testing.T) {
 	}
 }
 
+// A handler that waits for an answer when Close is called gets it.
+func TestCloseLetsAnswersCome(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	c, server := memory(t, b, "x"), memory(t, b, "memory")
+	asked, release, got := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	_, err := client.Subscribe(server, contract.MemoryQuery, func(ctx context.Context, m client.Message[contract.Query]) error {
+		close(asked)
+		<-release
+		_, err := client.Reply(ctx, server, m, contract.MemoryResults, contract.QueryResults{})
+		return err
+	})
+	require.NoError(t, err)
+	_, err = client.Subscribe(c, contract.STTFinal, func(ctx context.Context, _ client.Message[contract.FinalTranscript]) error {
+		_, err := client.Request(ctx, c, contract.MemoryQuery, contract.MemoryResults, contract.Query{})
+		got <- err
+		return err
+	})
+	require.NoError(t, err)
+	require.NoError(t, server.Ready(within(t)))
+	require.NoError(t, c.Ready(within(t)))
+	_, err = client.Publish(within(t), server, contract.STTFinal, contract.FinalTranscript{Text: "x"})
+	require.NoError(t, err)
+	next(t, asked)
+	closed := make(chan error, 1)
+	go func() { closed <- c.Close(within(t)) }()
+	require.Eventually(t, func() bool { // it has begun
+		_, err := c.SubscribeRaw("x", 0, func(context.Context, client.RawMessage) error { return nil })
+		return errors.Is(err, client.ErrClosed)
+	}, wait, time.Millisecond)
+	close(release)
+	require.NoError(t, next(t, got))
+	require.NoError(t, next(t, closed))
+}
+
 func TestSubscriptionClose(t *testing.T) {
 	t.Parallel()
 	b := brokertest.Start(t)
@@ -101,6 +136,17 @@ func TestReset(t *testing.T) {
 	require.NoError(t, watcher.Ready(within(t)))
 	old := collect(t, c, contract.STTFinal)
 	require.NoError(t, c.Ready(within(t)))
+	ask := func() {
+		t.Helper()
+		_, err := client.Subscribe(c, contract.MemoryQuery, func(ctx context.Context, m client.Message[contract.Query]) error {
+			_, err := client.Reply(ctx, c, m, contract.MemoryResults, contract.QueryResults{})
+			return err
+		})
+		require.NoError(t, err)
+		_, err = client.Request(within(t), c, contract.MemoryQuery, contract.MemoryResults, contract.Query{})
+		require.NoError(t, err)
+	}
+	ask()
 	require.NoError(t, c.Health(within(t), false, "restarting", errors.New("it broke")))
 	require.NoError(t, c.Reset(within(t)))
 	now := collect(t, c, contract.STTFinal)
@@ -109,6 +155,7 @@ func TestReset(t *testing.T) {
 	require.NoError(t, err)
 	next(t, now)
 	assert.Empty(t, old)
+	ask() // with a subscription to the answers of its own
 	for _, want := range []string{"ready", "restarting", "ready"} {
 		_, what := event(t, seen)
 		assert.Equal(t, want, what)

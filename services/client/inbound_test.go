@@ -111,6 +111,13 @@ func TestOverlap(t *testing.T) {
 		f.send("a/b", "x", 1, 1, subID(1))
 		assert.Equal(t, "x", texts(t, one, 1)[0])
 		assert.Equal(t, "x", texts(t, two, 1)[0])
+		raws(t, c, "a/b", 0)
+		require.NoError(t, c.Ready(soon(t)))
+		var last *packets.Subscribe
+		for len(f.subs) > 0 {
+			last = <-f.subs
+		}
+		assert.Equal(t, byte(1), last.Subscriptions[0].QoS, "the highest counts")
 		f.stop(c)
 	})
 }
@@ -329,7 +336,7 @@ func TestHostileBroker(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFake(t)
-			c := f.start(noHealth)
+			c := f.start(noHealth, func(o *Options) { o.Heartbeat = -1 }) // it is not the watchdog that finds it
 			got := raws(t, c, "#", 1)
 			require.NoError(t, c.Ready(soon(t)))
 			f.raw(b)
