@@ -140,9 +140,10 @@ func TestFailedRunIsReportedAndRestarted(t *testing.T) {
 		fail func(rt services.Runtime) error
 		want string
 	}{
-		"error":     {func(services.Runtime) error { return errors.New("no microphone") }, "no microphone"},
-		"panic":     {func(services.Runtime) error { panic("out of range") }, "panic: out of range\ngoroutine"},
-		"early end": {func(services.Runtime) error { return nil }, "ended by itself"},
+		"error":      {func(services.Runtime) error { return errors.New("no microphone") }, "no microphone"},
+		"panic":      {func(services.Runtime) error { panic("out of range") }, "panic: out of range\ngoroutine"},
+		"a long one": {func(services.Runtime) error { return errors.New("x" + strings.Repeat("é", 5000)) }, "xé"},
+		"early end":  {func(services.Runtime) error { return nil }, "ended by itself"},
 		"closed client": {func(rt services.Runtime) error {
 			return errors.Join(errors.New("clumsy"), rt.Bus.Close(context.Background()))
 		}, "clumsy"},
@@ -176,6 +177,7 @@ func TestFailedRunIsReportedAndRestarted(t *testing.T) {
 			assert.False(t, ping.OK)
 			require.NotNil(t, ping.Err)
 			assert.True(t, strings.HasPrefix(*ping.Err, c.want), "%s", *ping.Err)
+			assert.Less(t, len(*ping.Err), 5000, "the log has all of it")
 			st := sup.Status()[0]
 			assert.Equal(t, uint64(1), st.Restarts)
 			assert.Contains(t, st.Err, c.want)

@@ -67,11 +67,11 @@ func TestWindow(t *testing.T) {
 
 func TestWhichTopics(t *testing.T) {
 	t.Parallel()
-	in := attach(t, newHook(t, dedup.Options{Topics: []string{"mine/#", "system/#"}, Exclude: []string{"llm/+"}}), wire.V5)
+	in := attach(t, newHook(t, dedup.Options{Topics: []string{"mine/#", "system/#", "camera/jpeg"}, Exclude: []string{"llm/+"}}), wire.V5)
 	for topic, want := range map[string]bool{
 		"tts/say": true, "stt/final": true, "movement/test": true, "mine/a": true, "camera/capture": true,
 		"llm/request": false, "other": false, "tts/status": false, "stt/partial": false, "audio/in": false,
-		"system/health/stt": false, "system/keepalive/stt": false, "system/character/current": false,
+		"system/health/stt": false, "system/keepalive/stt": false, "camera/jpeg": false, "system/character/current": false,
 	} {
 		send(in, topic, envelope(topic, "x"), true)
 		assert.Equal(t, want, !send(in, topic, envelope(topic, "x"), true), topic)
@@ -142,14 +142,16 @@ func TestRepeatWaitsForAnOpenMessage(t *testing.T) {
 // TestNoEnd: a message whose end nobody tells does not block its repeats for ever.
 func TestNoEnd(t *testing.T) {
 	t.Parallel()
-	for version, want := range map[byte]delivery.Action{wire.V5: delivery.Refuse, wire.V311: delivery.Close} {
+	for version, want := range map[byte]delivery.Verdict{
+		wire.V5:   {Action: delivery.Refuse, Code: wire.QuotaExceeded, Reason: "storage"},
+		wire.V311: {Action: delivery.Close, Code: wire.QuotaExceeded, Reason: "storage"},
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHook(t, dedup.Options{})
 			in := attach(t, h, version)
 			m := &delivery.Message{Topic: "tts/say", Payload: []byte(envelope("1", "x")), QoS: 2}
 			require.Equal(t, delivery.Deliver, attach(t, h, wire.V5).OnMessage(m).Action)
-			v := in.OnMessage(m)
-			assert.Equal(t, want, v.Action)
+			assert.Equal(t, want, in.OnMessage(m))
 			in.Outcome(false)
 			assert.Equal(t, delivery.Deliver, in.OnMessage(m).Action)
 		})

@@ -92,6 +92,20 @@ func TestNoKey(t *testing.T) {
 	}
 }
 
+// TestTopicsAreForgotten: a client of many topics costs a bounded memory.
+func TestTopicsAreForgotten(t *testing.T) {
+	t.Parallel()
+	h, err := New(Options{})
+	require.NoError(t, err)
+	in := &inspector{h: h}
+	for i := range 10 * maxTopics {
+		require.False(t, in.concern(fmt.Sprint("a/", i)))
+		require.LessOrEqual(t, len(in.topics), maxTopics)
+	}
+	assert.True(t, in.concern("tts/say"))
+	assert.False(t, in.concern("a/0"))
+}
+
 func FuzzIdentity(f *testing.F) {
 	f.Add([]byte(`{"id":"1","type":"t","ts":1,"source":"s","data":{"seq":1,"a":[true,null,{"b":"c"}]}}`))
 	f.Add([]byte(`{"id":"1","type":"t","data":` + strings.Repeat(`{"a":`, 50) + `1` + strings.Repeat("}", 50) + `}`))

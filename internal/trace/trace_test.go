@@ -247,6 +247,54 @@ func TestAnswersOfTheCollector(t *testing.T) {
 	assert.Equal(t, [2]uint64{1, 1}, [2]uint64{sent, dropped})
 }
 
+// What a collector asks for is respected, and Close does not wait for more spans to send together.
+func TestRetryAfterAndClose(t *testing.T) {
+	t.Parallel()
+	asked := make(chan time.Time, 10)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- time.Now()
+		if len(asked) == 1 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer srv.Close()
+	tr := tracer(t, Options{Endpoint: srv.URL})
+	_, end := tr.Start(t.Context(), client.Span{Topic: "x"})
+	end(nil)
+	require.Eventually(t, func() bool { return len(asked) == 2 }, 10*time.Second, time.Millisecond)
+	first, second := <-asked, <-asked
+	assert.GreaterOrEqual(t, second.Sub(first), time.Second)
+
+	slow, err := New(Options{Endpoint: srv.URL, Queue: 10, Log: zerolog.Nop(), gather: time.Hour})
+	require.NoError(t, err)
+	_, end = slow.Start(t.Context(), client.Span{Topic: "x"})
+	end(nil)
+	require.Eventually(t, func() bool { return len(slow.queue) == 0 }, 10*time.Second, time.Millisecond, "it gathers")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	asked <- time.Time{} // so that the answer is a good one
+	require.NoError(t, slow.Close(ctx))
+	sent, _ := slow.Spans()
+	assert.Equal(t, uint64(1), sent)
+}
+
+// The endpoint's password is in no log line.
+func TestPasswordIsNotLogged(t *testing.T) {
+	t.Parallel()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, gone.Close())
+	var log strings.Builder // one goroutine writes, and Close waits for it
+	tr, err := New(Options{Endpoint: "http://u:hunter2@" + gone.Addr().String(), Queue: 1, Log: zerolog.New(&log), gather: time.Millisecond})
+	require.NoError(t, err)
+	_, end := tr.Start(t.Context(), client.Span{Topic: "x"})
+	end(nil)
+	require.NoError(t, tr.Close(t.Context()))
+	assert.Contains(t, log.String(), "does not answer")
+	assert.NotContains(t, log.String(), "hunter2")
+}
+
 // A redirect is not followed: the headers are for the host that was named.
 func TestNoRedirect(t *testing.T) {
 	t.Parallel()
