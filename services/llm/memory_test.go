@@ -165,3 +165,13 @@ func TestAutoHelpsItselfWhenTheModelIsAway(t *testing.T) {
 	w.ask("r1", "What is two plus two?")
 	assert.Equal(t, "I cannot reach my language model right now.", w.failure("r1"), "who sets a provider means it")
 }
+
+// TestHalfAnAnswerIsNotBegunAgain: what the robot knows by itself is no end for what the model began to say.
+func TestHalfAnAnswerIsNotBegunAgain(t *testing.T) {
+	t.Parallel()
+	w := start(t, llmtest.Start(t, llmtest.Reply{llmtest.Words("Two and two "), llmtest.Cut()}))
+	w.ask("r1", "What is two plus two?")
+	said, _ := w.streamed("r1")
+	assert.Equal(t, "Two and two ", said)
+	assert.Equal(t, "I lost the connection in the middle of that.", *w.response("r1").Error)
+}

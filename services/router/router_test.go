@@ -200,6 +200,19 @@ func TestOwnCancelsAreOld(t *testing.T) {
 	assert.Equal(t, "Knock, knock.", w.says.Next(t).Data.Text)
 }
 
+// TestTheEndTakesNoMoreEvents: what comes with the end, such as the last words of a model that ends too, is not said.
+func TestTheEndTakesNoMoreEvents(t *testing.T) {
+	t.Parallel()
+	o := Defaults()
+	u := &run{o: &o, d: newDialogue(&o, time.Now()), events: make(chan func(time.Time), maxEvents), lanes: newLanes(nil)}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 { // a select chooses as it likes
+		u.events <- func(time.Time) { assert.Fail(t, "an event after the end") }
+		u.loop(ctx)
+	}
+}
+
 func TestMotionByVoice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(o *Options) { o.Announce = false })

@@ -158,6 +158,7 @@ func TestMemoryNamesItsSource(t *testing.T) {
 		"name":              {"what is my name", []chat.Note{{Text: "My name is Bob.", Speaker: chat.User, At: now.AddDate(0, 0, -3)}}, "You told me on Saturday: My name is Bob."},
 		"the better one":    {"where did I put the red key", []chat.Note{{Text: "the key is gone", Speaker: chat.User}, {Text: "the red key is in the shed", Speaker: chat.User}}, "You told me: the red key is in the shed."},
 		"something else":    {"where does my brother live", []chat.Note{{Text: "my sister likes pizza", Speaker: chat.User}}, ""},
+		"another question":  {"where does my brother live", []chat.Note{{Text: "why does my brother live in london", Speaker: chat.User}}, ""},
 		"nothing new in it": {"where does my brother live", []chat.Note{{Text: "my brother, he lives", Speaker: chat.User}}, ""},
 		"nothing to go by":  {"what is it", []chat.Note{brother}, ""},
 	} {
