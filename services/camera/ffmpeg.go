@@ -82,11 +82,13 @@ type processReader struct {
 	cmd  *exec.Cmd
 	said tail
 	*pump
+	ended bool
 }
 
 func (r *processReader) next(ctx context.Context) (frame, error) {
 	f, err := r.pump.next(ctx)
 	if err != nil && ctx.Err() == nil {
+		r.close() // the stream has ended; what the process said is complete when it has
 		if text := r.said.String(); text != "" {
 			return f, fmt.Errorf("ffmpeg: %s: %w", hidePasswords(text), err)
 		}
@@ -95,9 +97,11 @@ func (r *processReader) next(ctx context.Context) (frame, error) {
 }
 
 func (r *processReader) close() {
-	if r.cmd.Process != nil {
-		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // with what it started
+	if r.ended {
+		return
 	}
+	r.ended = true
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // with what it started
 	r.pump.stop()
 	_ = r.cmd.Wait() // killed: its status says nothing
 }
