@@ -321,11 +321,13 @@ func TestPresence(t *testing.T) {
 	d := power(t, b, nil)
 	wait(t, d, "boot", booted)
 	eventually(t, "its own word", func() bool { return health(t, b).Event == "ready" })
+	c := host(t, b, esp32.TopicHealth)
 	d.PullCable()
 	d.PlugIn()
 	d.PowerCycle() // the old connection is taken over: nothing to say but what the device says
 	wait(t, d, "boot", func(s esp32.State) bool { return s.Count("subscribe", "movement/stop") == 2 })
 	assert.True(t, health(t, b).OK)
+	assert.NotContains(t, c.Expect(wiretest.PUBLISH).Payload, "disconnected")
 	d.Close()
 	eventually(t, "gone", func() bool { return !health(t, b).OK })
 	m := health(t, b)
