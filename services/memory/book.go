@@ -44,7 +44,7 @@ type book struct {
 
 	waits   sync.Mutex
 	waiting map[uint64]record // not on disk yet
-	lost    []uint64          // those among them whose write has failed
+	lost    []uint64          // whose write has failed; some may have been forgotten since
 	failed  error             // of the last write, nil if it was good
 }
 
@@ -164,9 +164,7 @@ func (b *book) written(id uint64, err error) {
 		delete(b.waiting, id)
 		return
 	}
-	if _, ok := b.waiting[id]; ok {
-		b.lost = append(b.lost, id)
-	}
+	b.lost = append(b.lost, id)
 }
 
 // again writes what could not be written.

@@ -116,11 +116,12 @@ func TestBounds(t *testing.T) {
 	b.limit = 10
 	fact := put(t, b, record{role: roleFact, text: "a fact", ts: 1})
 	for i := range 30 {
-		put(t, b, record{role: roleUser, text: fmt.Sprintf("text %d", i), ts: 100 + float64(i)})
+		id := put(t, b, record{role: roleUser, text: fmt.Sprintf("text %d", i), ts: 100 + float64(i)})
+		require.NoError(t, b.setVectors([]uint64{id}, [][]float32{{1, float32(i)}}))
 	}
 	n, _ := b.counts()
 	assert.Equal(t, 10, n)
-	assert.Len(t, s.records, 10)
+	assert.Len(t, s.records, 10+9, "nor are there more on disk, or vectors of those that went")
 	got := texts(b.getAll(b.all(nil)))
 	assert.Equal(t, "a fact", got[0], "facts go last")
 	assert.Equal(t, "text 21", got[1])

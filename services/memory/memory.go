@@ -394,12 +394,12 @@ func (m *Memory) chosen(d contract.Forget, turn string) ([]uint64, error) {
 		}
 		return []uint64{id}, nil
 	case d.Text != nil:
-		text := plainText(*d.Text)
-		if text == "" {
+		text := " " + plainText(*d.Text) + " " // whole words: who says cat does not mean vacation
+		if text == "  " {
 			return nil, errors.New("the text to look for is blank")
 		}
 		return m.book.all(func(r record) bool {
-			return (turn == "" || r.turn != turn) && strings.Contains(plainText(r.text), text)
+			return (turn == "" || r.turn != turn) && strings.Contains(" "+plainText(r.text)+" ", text)
 		}), nil
 	case d.Last:
 		return m.book.last(turn), nil

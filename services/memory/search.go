@@ -20,7 +20,6 @@ const (
 const (
 	defaultTopK = 5
 	maxTopK     = 50
-	maxWindow   = 5
 	// leastDepth is how many hits of each kind are fused at least. More than twice what is wanted
 	// make the result worse: a text that is thirtieth by its meaning and has a word of the question
 	// by chance would beat the one that is first by its meaning.
@@ -183,7 +182,7 @@ func (b *book) around(q asked, targets []record, total int) (out []neighbour, le
 	}
 	var places []place
 	for _, r := range targets {
-		before, after := b.index.Around(r.id, min(q.ContextWindow, maxWindow))
+		before, after := b.index.Around(r.id, q.ContextWindow)
 		for i, id := range append(before, after...) {
 			if taken[id] {
 				continue

@@ -76,6 +76,7 @@ func TestRefusals(t *testing.T) {
 		"append to nothing": {"\x80\x04K\x01K\x01a.", "without a list"},
 		"memo":              {"\x80\x04h\x07.", "nothing was kept"},
 		"huge text":         {bomb.String(), "a text of"},
+		"many values":       {"\x80\x04" + strings.Repeat("N0", maxValues/2+1), "values"},
 		"bad gzip":          {"\x1f\x8b\x00", "refused"},
 	} {
 		_, err := Read(strings.NewReader(c.file))
