@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // patience is how long an engine that failed is not asked, unless all have.
@@ -62,12 +63,21 @@ func (c *Chain) try(ctx context.Context, e Engine, t Text, emit func(Sound) erro
 	switch {
 	case emitted != nil:
 		return true, emitted
-	case err == nil, ctx.Err() != nil:
+	case ctx.Err() != nil:
 		return begun, err
+	case err == nil && (begun || !speakable(t.Text)):
+		return begun, nil
+	case err == nil:
+		err = fmt.Errorf("%w: none", ErrSound)
 	case in.Err() != nil:
 		err = context.Cause(in)
 	}
 	return begun, fmt.Errorf("%s: %w", Name(e), err)
+}
+
+// speakable reports whether a text has anything that can be heard.
+func speakable(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
 }
 
 // judge is implemented by an engine that cannot say everything, such as texts of other languages.

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -61,6 +62,7 @@ func (e *Espeak) Close() error { return nil }
 
 // runWAV runs a program that takes a text and gives a WAV file.
 func runWAV(ctx context.Context, path string, args []string, text string, emit func(Sound) error) error {
+	outer := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -81,10 +83,12 @@ func runWAV(ctx context.Context, path string, args []string, text string, emit f
 		cancel()
 	}
 	werr := cmd.Wait()
+	var exit *exec.ExitError
+	byItself := errors.As(werr, &exit) && exit.Exited()
 	switch {
-	case ctx.Err() != nil && err == nil:
-		return ctx.Err()
-	case werr != nil && (err == nil || errors.Is(err, audio.ErrWAV)):
+	case outer.Err() != nil:
+		return outer.Err()
+	case werr != nil && err == nil, byItself && errors.Is(err, audio.ErrWAV):
 		return fmt.Errorf("%w: %s", werr, said)
 	}
 	return err
@@ -124,16 +128,26 @@ func errTooLong() error {
 	return fmt.Errorf("%w: more than three minutes for one sentence", ErrSound)
 }
 
-// head keeps the beginning of what is written to it, for an error.
-type head struct{ b []byte }
+// head keeps the beginning of what is written to it, for an error. mu guards it: a program may still
+// be writing.
+type head struct {
+	mu sync.Mutex
+	b  []byte
+}
 
 const headBytes = 300
 
 // Write implements io.Writer.
 func (h *head) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.b = append(h.b, p[:min(len(p), headBytes-len(h.b))]...)
 	return len(p), nil
 }
 
 // String is it on one line.
-func (h *head) String() string { return strings.Join(strings.Fields(string(h.b)), " ") }
+func (h *head) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Join(strings.Fields(strings.ToValidUTF8(string(h.b), "?")), " ")
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -65,14 +66,14 @@ func (s *server) post(ctx context.Context, u *url.URL, body any, authorize func(
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "audio/*")
+	key := ""
 	if s.o.Key != nil {
-		key, err := s.o.Key()
-		if err != nil {
+		if key, err = s.o.Key(); err != nil {
 			return nil, fmt.Errorf("key: %w", err)
 		}
-		if key != "" {
-			authorize(req.Header, key)
-		}
+	}
+	if key != "" {
+		authorize(req.Header, key)
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {
@@ -80,7 +81,11 @@ func (s *server) post(ctx context.Context, u *url.URL, body any, authorize func(
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
-		return nil, fmt.Errorf("the server says %d%s", resp.StatusCode, complaint(resp.Body))
+		return nil, fmt.Errorf("the server says %d%s", resp.StatusCode, complaint(resp.Body, key))
+	}
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "application/json" || strings.HasPrefix(kind, "text/") {
+		defer resp.Body.Close()
+		return nil, fmt.Errorf("%w: the server sends %s%s", ErrSound, kind, complaint(resp.Body, key))
 	}
 	return resp.Body, nil
 }
@@ -94,8 +99,8 @@ func plainURL(err error) error {
 	return err
 }
 
-// complaint is the beginning of what a server says of an error, without what may be the key.
-func complaint(r io.Reader) string {
+// complaint is the beginning of what a server says of an error, without the key and what may be one.
+func complaint(r io.Reader, key string) string {
 	b, err := io.ReadAll(io.LimitReader(r, 4<<10))
 	if err != nil || len(b) == 0 {
 		return ""
@@ -108,6 +113,9 @@ func complaint(r io.Reader) string {
 		return "" // a page of some proxy
 	}
 	text := strings.Join(strings.Fields(strings.ToValidUTF8(doc.Error.Message+doc.Detail.Message, "")), " ")
+	if key != "" {
+		text = strings.ReplaceAll(text, key, "…")
+	}
 	words := strings.Fields(text)
 	for i, w := range words {
 		if len(w) > 24 { // such as a key, which some repeat
@@ -120,7 +128,7 @@ func complaint(r io.Reader) string {
 
 // readAny hands on a WAV file, or what is none as samples of the given rate.
 func readAny(r io.Reader, rate int, emit func(Sound) error) error {
-	b := bufio.NewReader(r)
+	b := bufio.NewReader(answer{r})
 	start, err := b.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -132,6 +140,20 @@ func readAny(r io.Reader, rate int, emit func(Sound) error) error {
 		return fmt.Errorf("%w: compressed, although WAV was asked for", ErrSound)
 	}
 	return readPCM(b, rate, emit)
+}
+
+// answer reads the body of an answer. One that is cut short is an error of its own: for a WAV file,
+// io.ErrUnexpectedEOF is an end like another.
+type answer struct{ r io.Reader }
+
+var errCut = errors.New("the answer is cut short")
+
+func (a answer) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errCut
+	}
+	return n, err
 }
 
 // OpenAI speaks by a server with the interface of OpenAI's /v1/audio/speech.

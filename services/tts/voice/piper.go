@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -63,7 +64,7 @@ func (p *Piper) Speak(ctx context.Context, t Text, emit func(Sound) error) error
 	}
 	file, err := p.proc.speak(ctx, t)
 	if err != nil {
-		if !errors.Is(err, ctx.Err()) || ctx.Err() == nil {
+		if !errors.Is(err, errUnwanted) {
 			err = errors.Join(err, p.proc.stop())
 			p.proc = nil
 		}
@@ -78,6 +79,10 @@ func (p *Piper) Speak(ctx context.Context, t Text, emit func(Sound) error) error
 	return readWAV(bufio.NewReader(f), emit)
 }
 
+// errUnwanted is returned for a text that was given up while the process was at it: it has its voice
+// loaded, and is kept.
+var errUnwanted = errors.New("given up")
+
 // Close implements Engine.
 func (p *Piper) Close() error {
 	p.turn <- struct{}{}
@@ -90,10 +95,13 @@ func (p *Piper) Close() error {
 	return err
 }
 
+// writeTime is what it may take to take in a sentence: it has to read only.
+const writeTime = time.Second
+
 // piperProcess is one process. wg has the reader of its output.
 type piperProcess struct {
 	cmd   *exec.Cmd
-	in    io.WriteCloser
+	in    *os.File
 	said  *head
 	dir   string // of its files
 	n     int
@@ -111,26 +119,40 @@ func startPiper(path, model string) (*piperProcess, error) {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p.cmd.Stderr = p.said
 	p.cmd.WaitDelay = time.Second
-	in, err1 := p.cmd.StdinPipe()
-	out, err2 := p.cmd.StdoutPipe()
-	if err := errors.Join(err1, err2); err != nil {
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start piper: %w", err), os.RemoveAll(dir))
+	in, w, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, out.Close(), os.RemoveAll(dir))
 	}
-	p.in = in
-	p.wg.Go(func() {
-		defer close(p.lines)
-		s := bufio.NewScanner(out) // lines of up to 64 KiB
-		for s.Scan() {
+	defer in.Close()
+	p.cmd.Stdin, p.in = in, w
+	if err := p.cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start piper: %w", err), w.Close(), os.RemoveAll(dir))
+	}
+	p.wg.Go(func() { p.read(out) })
+	return p, nil
+}
+
+// read hands on the names of files. When nobody has asked for a long time the oldest go: those texts were
+// given up.
+func (p *piperProcess) read(out io.Reader) {
+	defer close(p.lines)
+	s := bufio.NewScanner(out) // lines of up to 64 KiB
+	for s.Scan() {
+		if !strings.HasSuffix(s.Text(), ".wav") {
+			continue
+		}
+		if len(p.lines) == cap(p.lines) {
 			select {
-			case p.lines <- s.Text():
-			default: // it says more than it is asked: its files are looked at, not its words
+			case <-p.lines:
+			default:
 			}
 		}
-	})
-	return p, nil
+		p.lines <- s.Text() // there is room: nobody else sends
+	}
 }
 
 // speak returns the file with the sound of a text.
@@ -145,7 +167,11 @@ func (p *piperProcess) speak(ctx context.Context, t Text) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := p.in.Write(append(b, '\n')); err != nil {
+	err = p.in.SetWriteDeadline(time.Now().Add(writeTime))
+	if err == nil {
+		_, err = p.in.Write(append(b, '\n'))
+	}
+	if err != nil {
 		return "", fmt.Errorf("piper: %w: %s", err, p.said)
 	}
 	for {
@@ -159,7 +185,10 @@ func (p *piperProcess) speak(ctx context.Context, t Text) (string, error) {
 			}
 			_ = os.Remove(filepath.Join(p.dir, filepath.Base(line))) // of a text that was given up
 		case <-ctx.Done():
-			return "", ctx.Err()
+			if errors.Is(context.Cause(ctx), context.Canceled) {
+				return "", fmt.Errorf("%w: %w", errUnwanted, ctx.Err())
+			}
+			return "", ctx.Err() // it hangs
 		}
 	}
 }

@@ -1,7 +1,6 @@
-// Package voice is what makes sound of text: the interface of an engine, and the engines that are
-// other programs or servers: espeak-ng, Piper, a Wyoming peer, OpenAI-style servers and ElevenLabs.
-// The built-in engine is handed in by who puts the service together. Engines know text and samples;
-// what is said when is the service's matter.
+// Package voice is what makes sound of text: the interface of an engine, a chain that asks one after
+// the other, and the engines: flite, which is built in, espeak-ng, Piper, a Wyoming peer, OpenAI-style
+// servers and ElevenLabs. Engines know text and samples; what is said when is the service's matter.
 package voice
 
 import (
@@ -46,6 +45,9 @@ const (
 	MaxRate    = 48000
 	maxSamples = 3 * 60 * MaxRate
 )
+
+// sentenceTime is what an engine may take for one sentence, however often it gives a little sound.
+const sentenceTime = 2 * time.Minute
 
 // Named errors.
 var (
@@ -99,12 +101,16 @@ type idle struct {
 	d     time.Duration
 }
 
-// errSilent is the cause of an end by idle.
-var errSilent = errors.New("no sound in time")
+// errSilent is the cause of an end by idle, and errSlow that of one by sentenceTime.
+var (
+	errSilent = errors.New("no sound in time")
+	errSlow   = fmt.Errorf("not done with a sentence in %v", sentenceTime)
+)
 
 // withIdle returns a context that ends when touch is not called for d.
 func withIdle(ctx context.Context, d time.Duration) (out context.Context, touch func(), cancel func()) {
+	ctx, stop := context.WithTimeoutCause(ctx, sentenceTime, errSlow)
 	out, end := context.WithCancelCause(ctx)
 	i := &idle{d: d, timer: time.AfterFunc(d, func() { end(errSilent) })}
-	return out, func() { i.timer.Reset(i.d) }, func() { i.timer.Stop(); end(nil) }
+	return out, func() { i.timer.Reset(i.d) }, func() { i.timer.Stop(); end(nil); stop() }
 }
