@@ -168,6 +168,7 @@ func TestFailedRunIsReportedAndRestarted(t *testing.T) {
 					return err
 				}
 				rt.Ready()
+				rt.Ready() // does nothing
 				<-first
 				return c.fail(rt)
 			}})
@@ -365,6 +366,7 @@ func TestNewRefusesNames(t *testing.T) {
 func TestStartFailsAsAWhole(t *testing.T) {
 	t.Parallel()
 	bus := servicetest.Start(t)
+	var one *client.Client
 	sup, err := services.New(services.Options{
 		Services: []services.Service{fake{"one", func(context.Context, services.Runtime) error { t.Error("runs"); return nil }}, fake{name: "two"}},
 		Connect: func(name string, _ zerolog.Logger) (*client.Client, error) {
@@ -372,11 +374,16 @@ func TestStartFailsAsAWhole(t *testing.T) {
 			if name == "two" {
 				o.Dial, o.URL = nil, "nonsense"
 			}
-			return client.Connect(context.Background(), o)
+			c, err := client.Connect(context.Background(), o)
+			if name == "one" {
+				one = c
+			}
+			return c, err
 		},
 		Log: zerolog.Nop(),
 	})
 	require.NoError(t, err)
 	require.ErrorContains(t, sup.Start(), "service two: ")
+	require.ErrorIs(t, one.Reset(t.Context()), client.ErrClosed)
 	require.NoError(t, sup.Stop(t.Context()))
 }

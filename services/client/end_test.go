@@ -148,10 +148,21 @@ func TestReset(t *testing.T) {
 	}
 	ask()
 	require.NoError(t, c.Health(within(t), false, "restarting", errors.New("it broke")))
+	entered := make(chan struct{})
+	_, err := client.Subscribe(c, contract.TTSSay, func(ctx context.Context, _ client.Message[contract.Say]) error {
+		close(entered)
+		<-ctx.Done() // at Reset
+		return ctx.Err()
+	})
+	require.NoError(t, err)
+	require.NoError(t, c.Ready(within(t))) // and says nothing: the error stays
+	_, err = client.Publish(within(t), c, contract.TTSSay, contract.Say{Text: "x"})
+	require.NoError(t, err)
+	next(t, entered)
 	require.NoError(t, c.Reset(within(t)))
 	now := collect(t, c, contract.STTFinal)
 	require.NoError(t, c.Ready(within(t)))
-	_, err := client.Publish(within(t), c, contract.STTFinal, contract.FinalTranscript{Text: "x"})
+	_, err = client.Publish(within(t), c, contract.STTFinal, contract.FinalTranscript{Text: "x"})
 	require.NoError(t, err)
 	next(t, now)
 	assert.Empty(t, old)

@@ -129,10 +129,10 @@ func TestOutboxIsBoundedInBytes(t *testing.T) {
 	f.cut()
 	require.Eventually(t, func() bool { return !c.Stats().Connected }, 20*time.Second, time.Millisecond)
 	for range 2 {
-		_, err := c.PublishRaw(soon(t), "a", make([]byte, 4500), 1, false)
+		_, err := c.PublishRaw(soon(t), "a", make([]byte, 4790), 1, false) // two leave 18 bytes
 		require.NoError(t, err)
 	}
-	_, err := c.PublishRaw(soon(t), "a", make([]byte, 4500), 1, false)
+	_, err := c.PublishRaw(soon(t), "a", nil, 1, false)
 	require.ErrorIs(t, err, ErrQueueFull)
 	f.set(func(f *fake) { f.down = false })
 	p := get(t, f.pubs) // ready

@@ -59,6 +59,8 @@ func TestErrorsNameTopicFieldAndValue(t *testing.T) {
 	assert.Equal(t, &Error{Topic: "stt/final", Field: "confidence", Value: "1.5", Problem: "want 0 to 1"}, err)
 	_, err = Health.At("stt").Decode([]byte(`{}`))
 	assert.EqualError(t, err, "system/health/stt: ok: missing")
+	_, err = STTFinal.Decode([]byte(`{"text":["` + strings.Repeat("é", 50) + `"]}`))
+	assert.EqualError(t, err, `stt/final: text: want a string, not a list: ["`+strings.Repeat("é", 19)+"...", "cut between two characters")
 }
 
 func TestAt(t *testing.T) {
