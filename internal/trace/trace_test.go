@@ -286,7 +286,7 @@ func TestPasswordIsNotLogged(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, gone.Close())
 	var log strings.Builder // one goroutine writes, and Close waits for it
-	tr, err := New(Options{Endpoint: "http://u:hunter2@" + gone.Addr().String(), Queue: 1, Log: zerolog.New(&log), gather: time.Millisecond})
+	tr, err := New(Options{Endpoint: "http://u:hunter2@" + gone.Addr().String() + "/?key=hunter2", Queue: 1, Log: zerolog.New(&log), gather: time.Millisecond})
 	require.NoError(t, err)
 	_, end := tr.Start(t.Context(), client.Span{Topic: "x"})
 	end(nil)
