@@ -30,7 +30,7 @@ type TTS struct {
 
 // TTSCache keeps the sound of short phrases.
 type TTSCache struct {
-	Max     int      `yaml:"max" doc:"Short phrases, such as answers to the wake word, whose sound is kept; 0 for none."`
+	Max     int      `yaml:"max" doc:"Answers to the wake word, announcements and the phrases of preload whose sound is kept, if they are short; 0 for none."`
 	Dir     string   `yaml:"dir" shown:"speech in the data directory" doc:"Directory for them."`
 	Preload []string `yaml:"preload" shown:"none" doc:"Phrases that are made at the start, besides the router's acknowledgements and its announcement."`
 }

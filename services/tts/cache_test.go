@@ -47,6 +47,33 @@ func TestPhrases(t *testing.T) {
 	assert.Len(t, files, 3)
 }
 
+// TestAnswersAreNotKept: an ordinary sentence, short as it may be, is neither written to the disk nor
+// does it push out the answers to the wake word.
+func TestAnswersAreNotKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	h := newHouse(t, func(o *Options) { o.CacheDir, o.CacheMax, o.Preload = dir, 1, []string{"Yes?"} })
+	names := func() (names []string) {
+		files, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		for _, f := range files {
+			if strings.HasSuffix(f.Name(), ".wav") {
+				names = append(names, f.Name())
+			}
+		}
+		return names
+	}
+	require.Eventually(t, func() bool { return len(names()) == 1 }, 5*time.Second, 5*time.Millisecond)
+	kept := names()
+	for _, s := range []string{"It is 4711.", "Yes?"} {
+		h.say(s, s)
+		h.next("speaking_start", s)
+		h.next("speaking_end", s)
+	}
+	assert.Equal(t, []string{"Yes?", "It is four thousand seven hundred and eleven."}, h.engine.texts(), "that one is known, whoever says it")
+	assert.Equal(t, kept, names())
+}
+
 func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	c := newCache(t.TempDir(), 3)

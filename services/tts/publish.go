@@ -41,7 +41,7 @@ func (r *run) publishProgress(ctx context.Context, p *part) {
 }
 
 func publish[T any](ctx context.Context, r *run, u *utterance, t contract.Topic[T], data T) {
-	ctx, cancel := context.WithTimeout(client.WithTurn(ctx, u.turn), publishLimit)
+	ctx, cancel := context.WithTimeout(client.WithTurn(context.WithoutCancel(ctx), u.turn), publishLimit) // at the end, too
 	defer cancel()
 	if _, err := client.Publish(ctx, r.bus, t, data); err != nil && !errors.Is(err, context.Canceled) {
 		r.log.Debug().Ctx(ctx).Err(err).Msg("not published")

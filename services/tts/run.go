@@ -28,6 +28,7 @@ type run struct {
 	log   zerolog.Logger
 	chain *voice.Chain
 	cache *cache
+	stock []string // sentences that are made before they are asked for
 	out   output
 	sites sites
 
@@ -55,6 +56,9 @@ func newRun(o *Options, rt services.Runtime) *run {
 		o: o, bus: rt.Bus, log: rt.Log, chain: voice.NewChain(engines, absent, o.Silence), cache: newCache(o.CacheDir, o.CacheMax),
 		events: make(chan event, 64), news: make(chan func(context.Context), 16), ended: make(chan struct{}), q: newQueue(o), making: map[*part]context.CancelFunc{}, volume: o.Volume,
 		sites: sites{always: o.Sites, seen: map[string]time.Time{}},
+	}
+	for _, s := range o.Preload {
+		r.stock = append(r.stock, spoken.Sentences(spoken.Plain(s))...)
 	}
 	r.out.o, r.out.bus, r.out.log = o, rt.Bus, rt.Log
 	r.out.gain.Store(int32(o.Volume)) //nolint:gosec // at most 100
@@ -115,7 +119,7 @@ func (r *run) run(ctx context.Context, ready func()) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	r.health()
-	for ctx.Err() == nil {
+	for {
 		r.arm(timer)
 		select {
 		case e := <-r.events:
@@ -123,11 +127,14 @@ func (r *run) run(ctx context.Context, ready func()) error {
 		case <-timer.C:
 			r.q.tick(time.Now())
 		case <-ctx.Done():
-			r.stopAll(ctx)
+		}
+		if ctx.Err() != nil { // and it may have ended while something else was done
+			break
 		}
 		r.carryOut(ctx)
 		r.health()
 	}
+	r.stopAll(ctx)
 	cancel()
 	close(r.ended)
 	r.wg.Wait()
@@ -320,6 +327,7 @@ func (r *run) synthesize(ctx context.Context, p *part, after *clip) {
 	ctx, cancel := context.WithCancel(ctx)
 	r.making[p] = cancel
 	t, c := r.textOf(p.say, p.text), p.clip
+	keep := p.u.ack || p.u.announce || slices.Contains(r.stock, p.text)
 	r.wg.Go(func() {
 		defer cancel()
 		if after != nil {
@@ -328,7 +336,7 @@ func (r *run) synthesize(ctx context.Context, p *part, after *clip) {
 			case <-ctx.Done(): // and then the engine ends at once, too
 			}
 		}
-		engine, err := r.sound(ctx, t, c)
+		engine, err := r.sound(ctx, t, c, keep)
 		if err != nil && ctx.Err() == nil {
 			r.log.Warn().Ctx(client.WithTurn(ctx, p.u.turn)).Err(err).Str("engine", engine).Msg("not synthesized")
 		}
@@ -337,17 +345,18 @@ func (r *run) synthesize(ctx context.Context, p *part, after *clip) {
 	})
 }
 
-// sound fills a clip from the cache, or has an engine do so.
-func (r *run) sound(ctx context.Context, t voice.Text, c *clip) (engine string, err error) {
+// sound fills a clip from the cache, or has an engine do so. What is not to be kept does not
+// push out what is, nor does it get to the disk.
+func (r *run) sound(ctx context.Context, t voice.Text, c *clip, keep bool) (engine string, err error) {
 	name, id := r.chain.First(&t)
-	short := len(t.Text) <= phraseBytes && name != ""
-	if short {
+	keep = keep && len(t.Text) <= phraseBytes && name != ""
+	if keep {
 		if s, ok := r.cache.get(r.cache.key(id, t)); ok {
 			return name, c.add(s)
 		}
 	}
 	engine, err = r.chain.Speak(ctx, t, c.add)
-	if err == nil && short && engine == name {
+	if err == nil && keep && engine == name {
 		if err := r.cache.put(r.cache.key(id, t), c.sound()); err != nil {
 			r.log.Warn().Err(err).Msg("phrase not kept")
 		}
@@ -357,14 +366,12 @@ func (r *run) sound(ctx context.Context, t voice.Text, c *clip) (engine string, 
 
 // preload makes phrases before they are asked for.
 func (r *run) preload(ctx context.Context) {
-	for _, s := range r.o.Preload {
-		for _, s := range spoken.Sentences(spoken.Plain(s)) {
-			if _, err := r.sound(ctx, r.textOf(contract.Say{}, s), newClip()); err != nil {
-				if ctx.Err() == nil {
-					r.log.Debug().Err(err).Msg("phrase not made")
-				}
-				return
+	for _, s := range r.stock {
+		if _, err := r.sound(ctx, r.textOf(contract.Say{}, s), newClip(), true); err != nil {
+			if ctx.Err() == nil {
+				r.log.Debug().Err(err).Msg("phrase not made")
 			}
+			return
 		}
 	}
 }
