@@ -127,7 +127,7 @@ type earSink struct {
 
 // house is a service with an engine and a speaker, and a client that listens.
 type house struct {
-	t      *testing.T
+	t      testing.TB
 	bus    *servicetest.Bus
 	c      *client.Client
 	engine *tone
@@ -135,7 +135,7 @@ type house struct {
 	status *servicetest.Collector[contract.SpeechStatus]
 }
 
-func newHouse(t *testing.T, change ...func(*Options)) *house {
+func newHouse(t testing.TB, change ...func(*Options)) *house {
 	t.Helper()
 	h := &house{t: t, bus: servicetest.Start(t), engine: &tone{}, ear: &ear{}}
 	o := Defaults()
