@@ -342,6 +342,7 @@ func (e *Engine) release(l *link) {
 	s.q.rewind()
 	s.lost = e.now()
 	over := !s.persistent.Load() || s.condemned
+	dropped := s.cutOff(l)
 	s.mu.Unlock()
 	l.tellEnded()
 	s.handOver(over)
@@ -349,7 +350,7 @@ func (e *Engine) release(l *link) {
 		e.mu.Lock()
 		s.owner, s.ending = nil, make(chan struct{})
 		e.mu.Unlock()
-		e.end(s, "")
+		e.end(s, dropped)
 		return
 	}
 	s.mu.Lock()
@@ -365,6 +366,15 @@ func (e *Engine) release(l *link) {
 	e.mu.Lock()
 	s.owner = nil
 	e.mu.Unlock()
+}
+
+// cutOff is why what the session still holds is dropped if it ends with the connection of l; empty if
+// the client said goodbye, or nothing is held. s.mu is held.
+func (s *session) cutOff(l *link) string {
+	if s.q.live == 0 || l.conn.Disconnected() != nil || s.e.isClosing() {
+		return ""
+	}
+	return "connection_lost"
 }
 
 // connectionLost starts the clocks of a session without a connection, and returns the will if

@@ -3,8 +3,10 @@ package delivery_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/tarsd/tarsd/hooks/delivery"
 	"github.com/tarsd/tarsd/internal/wire"
@@ -80,4 +82,32 @@ func TestSubscriberBetweenQueueAndRetain(t *testing.T) {
 	}
 	early.Receive("a", "two")
 	early.ExpectQuiet()
+}
+
+// TestQueueOfALostConnection: what a session that ends with its connection still held is counted,
+// unless its client said goodbye.
+func TestQueueOfALostConnection(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		end  func(*wt.Conn)
+		want uint64
+	}{
+		"lost":    {func(c *wt.Conn) { c.Drop() }, 2},
+		"goodbye": {func(c *wt.Conn) { c.Disconnect() }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := startGated(t, nil)
+			p, _ := x.dial(t, wire.V5, wt.Connect{ClientID: "p"})
+			s, _ := x.dial(t, wire.V5, wt.Connect{ClientID: "s"})
+			s.Subscribe(wt.Filter{Name: "a", Opts: 1})
+			for _, text := range []string{"one", "two"} {
+				p.Publish(wt.Publish{Topic: "a", Payload: text, QoS: 1})
+				s.ExpectPublish("a", text) // and not acknowledged
+			}
+			c.end(s)
+			require.Eventually(t, func() bool { return x.e.Stats().ClientsTotal == 1 }, 5*time.Second, time.Millisecond)
+			assert.Equal(t, c.want, x.e.Stats().Dropped["connection_lost"])
+		})
+	}
 }
