@@ -288,8 +288,10 @@ func TestPulseServers(t *testing.T) {
 					serve(c)
 				}
 			}()
+			begin := time.Now()
 			_, err = OpenSink(t.Context(), "pulse@tcp:"+ln.Addr().String(), Rate)
 			require.ErrorIs(t, err, ErrNoDevice)
+			assert.Less(t, time.Since(begin), pulseTimeout/2, "what cannot be a message is not waited for")
 		})
 	}
 	_, err := OpenSource(t.Context(), "pulse@unix:"+filepath.Join(t.TempDir(), "no"))
