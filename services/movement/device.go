@@ -30,13 +30,14 @@ const (
 
 // Errors of the device.
 var (
-	errDevice     = errors.New("the device says")
-	errMute       = errors.New("the device does not answer")
-	errGone       = errors.New("the device is gone")
-	errRebooted   = errors.New("the device has started anew")
-	errNotYet     = errors.New("the device has not confirmed that all servos are off")
-	errWhileStop  = errors.New("the device got a command while everything is stopped")
-	errSilentMove = errors.New("the device never said how it ended")
+	errUnconfirmed = errors.New("the device has not confirmed the last frame")
+	errDevice      = errors.New("the device says")
+	errMute        = errors.New("the device does not answer")
+	errGone        = errors.New("the device is gone")
+	errRebooted    = errors.New("the device has started anew")
+	errNotYet      = errors.New("the device has not confirmed that all servos are off")
+	errWhileStop   = errors.New("the device got a command while everything is stopped")
+	errSilentMove  = errors.New("the device never said how it ended")
 )
 
 // job is a command that the device has, or is about to have: ours, or one that somebody published

@@ -98,3 +98,21 @@ func (d *device) applied(channels int) {
 	}
 	d.poke()
 }
+
+// settled waits until the device has applied the last frame of a move: that it was sent does not make
+// the move complete.
+func (d *device) settled(ctx context.Context) error {
+	for deadline := time.Now().Add(2 * frameWithin); ; {
+		d.mu.Lock()
+		done := !d.dirty && d.frameAt.IsZero()
+		d.mu.Unlock()
+		switch {
+		case done:
+			return nil
+		case time.Now().After(deadline):
+			return errUnconfirmed
+		case !pause(ctx, time.Second/deviceHz/10):
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -114,7 +114,7 @@ func (m *Mover) Run(ctx context.Context, rt services.Runtime) error {
 		o.Driver = s
 	case ESP32:
 		r.dev = newDevice(r)
-		o.Driver, o.Native, o.Before = r.dev, r.dev.run, r.dev.idle
+		o.Driver, o.Native, o.Before, o.Settled = r.dev, r.dev.run, r.dev.idle, r.dev.settled
 		o.Period, o.IdleOff, o.Hold = time.Second/deviceHz, -1, true
 	default:
 		o.Driver = m.o.Model

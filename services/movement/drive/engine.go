@@ -55,6 +55,8 @@ type Options struct {
 	DeadMan time.Duration // silence that ends manual control; 0: 500 ms
 	// Before is waited for before each request, such as for a machine that is busy with something else.
 	Before func(ctx context.Context, r Request) error
+	// Settled is waited for behind the last pose of a plan, such as for a machine that confirms poses.
+	Settled func(ctx context.Context) error
 	// Native runs a request on a machine that has the move itself.
 	Native func(ctx context.Context, r Request) error
 	// Alive is asked while something moves, for how long it has: false means that nobody could stop it.
@@ -105,6 +107,9 @@ func New(o Options) *Engine {
 	}
 	if o.Before == nil {
 		o.Before = func(context.Context, Request) error { return nil }
+	}
+	if o.Settled == nil {
+		o.Settled = func(context.Context) error { return nil }
 	}
 	if o.Event == nil {
 		o.Event = func(Event) {}

@@ -53,7 +53,13 @@ func (e *Engine) run(ctx context.Context, r Request, planner plan.Planner) error
 		}
 		return done, nil
 	})
-	if err != nil || !pl.Off {
+	if err != nil {
+		return err
+	}
+	if !pl.Off {
+		if err = e.o.Settled(ctx); err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		return err
 	}
 	for !e.gate.end() { // such as "disable", which is done when it is off
