@@ -38,7 +38,7 @@ func playPiper(mode string, args []string) {
 		_ = os.WriteFile(f, nil, 0o600)
 	}
 	if mode == "deaf" {
-		select {}
+		hang()
 	}
 	in := bufio.NewScanner(os.Stdin)
 	in.Buffer(nil, 1<<20)
@@ -56,7 +56,7 @@ func playPiper(mode string, args []string) {
 			os.Exit(3)
 		case mode == "hangs", mode == "hangs once" && first:
 			fmt.Println("hanging")
-			select {}
+			hang()
 		case mode == "garbage":
 			sound = []byte("no sound")
 		case mode == "talks":
@@ -67,10 +67,18 @@ func playPiper(mode string, args []string) {
 			fmt.Println(q.File)
 			continue
 		case mode == "slow":
-			time.Sleep(300 * time.Millisecond)
+			<-time.After(300 * time.Millisecond)
 		}
 		_ = os.WriteFile(q.File, sound, 0o600)
 		fmt.Println(q.File)
+	}
+}
+
+// hang never returns. An empty select would not do: without cgo the runtime takes that for a deadlock
+// and ends the process.
+func hang() {
+	for {
+		<-time.After(time.Hour)
 	}
 }
 
