@@ -75,7 +75,8 @@ func (p *Proxy) Cut() {
 	}
 }
 
-// Refuse makes new connections end at once, or not any more. Those that are there stay.
+// Refuse makes new connections end at once, or not any more. Those that are there stay. The reset can
+// be faster than the one who dials: either the dialling fails, or the first use.
 func (p *Proxy) Refuse(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
