@@ -72,7 +72,9 @@ type Watcher struct {
 	table *table
 }
 
-// New starts to watch: whatever happens from here on is seen when Run runs.
+// New starts to watch: whatever happens from here on is seen when Run runs. What is retained by now it
+// takes itself, and publishes under the other names of its peer: by the time of Run there may be
+// retained messages that wait in the tap's queue too, and would be carried twice.
 func New(o Options) *Watcher {
 	w := &Watcher{o: *o.defaults()}
 	w.started = w.o.Now()
@@ -80,6 +82,7 @@ func New(o Options) *Watcher {
 	w.tap = o.Engine.Tap(delivery.TapOptions{
 		Filters: []string{contract.Health.Name, contract.Keepalive.Name}, Clients: true, Entries: 8192,
 	})
+	w.do(func(t *table, now time.Time) { t.load(w.retained(), now) })
 	return w
 }
 
@@ -101,7 +104,6 @@ func (w *Watcher) Run(ctx context.Context) error {
 	var buf []delivery.Sight
 	var lost uint64
 	var resync time.Time
-	w.do(func(t *table, now time.Time) { t.load(w.retained(), now) })
 	for done := false; ; {
 		buf = w.tap.Take(buf[:0])
 		if n := w.tap.Lost(); n != lost {

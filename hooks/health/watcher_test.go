@@ -2,6 +2,7 @@ package health_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +61,45 @@ func TestLoop(t *testing.T) {
 		assert.Equal(t, both("shutdown"), events(), "the last word is carried")
 		say("stt", "ready", true)
 		assert.Equal(t, "shutdown", events()["system/health/tars-stt"], "it has ended")
+		require.NoError(t, e.Shutdown(t.Context()))
+	})
+}
+
+// What is said between New and Run, which starts when the scheduler likes, is carried once.
+func TestBeforeRun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e, err := delivery.New(delivery.Options{Limits: delivery.DefaultLimits(), Policy: brokertest.AllowAll{}, Log: zerolog.Nop()})
+		require.NoError(t, err)
+		tap := e.Tap(delivery.TapOptions{Filters: []string{"system/health/+"}})
+		said := func() (words []string) {
+			for _, s := range tap.Take(nil) {
+				word := strings.TrimPrefix(s.Topic, "system/health/") + " cleared"
+				if len(s.Payload) > 0 {
+					m, err := contract.Health.Decode(s.Payload)
+					require.NoError(t, err)
+					word = strings.TrimPrefix(s.Topic, "system/health/") + " " + contract.Value(m.Data.Event)
+				}
+				words = append(words, word)
+			}
+			return words
+		}
+		e.Publish("system/health/tars-tts", []byte(ping(true, "ready")), 1, true)
+		w := health.New(health.Options{Engine: e})
+		assert.Equal(t, []string{"tars-tts ready", "tts ready"}, said(), "kept from the run before")
+		e.Publish("system/health/tars-stt", []byte(ping(true, "ready")), 1, true)
+		e.Publish("system/health/tars-tts", nil, 1, true)
+		e.Publish("system/health/llm", []byte(ping(false, "restarting")), 1, true)
+		e.Publish("system/health/llm", []byte(ping(true, "ready")), 1, true)
+		assert.Equal(t, []string{"tars-stt ready", "tars-tts cleared", "llm restarting", "llm ready"}, said())
+
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- w.Run(ctx) }()
+		synctest.Wait()
+		assert.Equal(t, []string{"stt ready", "tts cleared", "tars-llm restarting", "tars-llm ready"}, said())
+		cancel()
+		assert.NoError(t, <-done)
 		require.NoError(t, e.Shutdown(t.Context()))
 	})
 }
