@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,6 +66,15 @@ func (d *dialogue) liveMode(now time.Time, t *turn, _ string, ws []string) bool 
 	return true
 }
 
+// Utterances of the rules, as they are compared. Sentences hands them to who recognises speech.
+var (
+	forgetPhrases    = []string{"forget that", "forget what i said", "forget what i just said", "forget it all"}
+	forgetAllPhrases = []string{"forget everything", "forget everything you know", "erase your memory", "delete your memory"}
+	resetPhrases     = []string{"reset your personality", "reset your traits", "reset personality", "reset traits", "reset your settings"}
+	timePhrases      = []string{"what time is it", "what is the time", "what's the time", "tell me the time", "time is it"}
+	datePhrases      = []string{"what day is it", "what date is it", "what is the date", "what's the date", "what is today's date", "what's today's date"}
+)
+
 // memoryRule is for "remember that ..." and the ways to forget.
 func (d *dialogue) memoryRule(now time.Time, t *turn, rest string, ws []string) bool {
 	for _, lead := range []string{"please remember that", "remember that", "please remember", "remember"} {
@@ -74,12 +84,12 @@ func (d *dialogue) memoryRule(now time.Time, t *turn, rest string, ws []string) 
 			return true
 		}
 	}
-	switch strings.Join(ws, " ") {
-	case "forget that", "forget what i said", "forget what i just said", "forget it all again":
+	switch text := strings.Join(ws, " "); {
+	case slices.Contains(forgetPhrases, text):
 		d.do(forget{turn: t})
 		d.history.forget(t.origin)
 		d.answer(now, t, "Forgotten.", neutral)
-	case "forget everything", "forget everything you know", "erase your memory", "delete your memory":
+	case slices.Contains(forgetAllPhrases, text):
 		d.confirm = "forget_everything"
 		d.answer(now, t, "That cannot be undone. Say yes, forget everything, and it is gone.", neutral)
 	default:
@@ -101,8 +111,7 @@ var (
 // personaRule is for "set humour to 75 percent" and "reset your personality".
 func (d *dialogue) personaRule(now time.Time, t *turn, _ string, ws []string) bool {
 	text := strings.Join(ws, " ")
-	switch text {
-	case "reset your personality", "reset your traits", "reset personality", "reset traits", "reset your settings":
+	if slices.Contains(resetPhrases, text) {
 		d.do(resetTraits{t})
 		d.answer(now, t, "My personality is back to its defaults.", neutral)
 		return true
@@ -196,17 +205,21 @@ func (d *dialogue) clock(now time.Time, t *turn, _ string, ws []string) bool {
 	text := strings.Join(ws, " ")
 	local := now.In(d.o.Location)
 	switch {
-	case wholePhrase(text, "what time is it"), wholePhrase(text, "what is the time"), wholePhrase(text, "what's the time"), wholePhrase(text, "tell me the time"), wholePhrase(text, "time is it"):
+	case anyPhrase(text, timePhrases):
 		if strings.Contains(text, " in ") { // another place: a question for the model
 			return false
 		}
 		d.answer(now, t, "It is "+local.Format("3:04 PM")+".", neutral)
-	case wholePhrase(text, "what day is it"), wholePhrase(text, "what date is it"), wholePhrase(text, "what is the date"), wholePhrase(text, "what's the date"), wholePhrase(text, "what is today's date"), wholePhrase(text, "what's today's date"):
+	case anyPhrase(text, datePhrases):
 		d.answer(now, t, "It is "+local.Format("Monday, January 2, 2006")+".", neutral)
 	default:
 		return false
 	}
 	return true
+}
+
+func anyPhrase(text string, phrases []string) bool {
+	return slices.ContainsFunc(phrases, func(p string) bool { return wholePhrase(text, p) })
 }
 
 // wholePhrase reports whether text contains phrase as whole words, with little around it.
