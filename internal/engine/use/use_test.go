@@ -164,6 +164,9 @@ func TestGivenUp(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		assert.Equal(t, at, reads)
 	}
+	weights := []float32{7, 7}
+	(&reader{err: context.Canceled}).halves(weights)
+	assert.Equal(t, []float32{7, 7}, weights, "millions of numbers are not made of nothing")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	loaded := false

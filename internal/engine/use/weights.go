@@ -189,7 +189,7 @@ type readFunc func(p []byte) (int, error)
 
 func (f readFunc) Read(p []byte) (int, error) { return f(p) }
 
-// reader takes numbers off a stream; past its end it gives zeros and keeps the error.
+// reader takes numbers off a stream; past its end it gives zeros, or nothing, and keeps the error.
 type reader struct {
 	r   *bufio.Reader
 	at  int64
@@ -225,7 +225,7 @@ func (r *reader) floats(dst []float32) {
 }
 
 func (r *reader) halves(dst []float32) {
-	for len(dst) > 0 {
+	for len(dst) > 0 && r.err == nil {
 		part := dst[:min(len(dst), 1<<12)]
 		b := r.take(2 * len(part))
 		for i := range part {
