@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -23,7 +24,7 @@ func makeMemory(p parts) (services.Service, error) {
 	}
 	switch c.Embedder {
 	case "use":
-		e, err := p.encoder()
+		e, err := p.encoder(context.Background()) // services are made in one go
 		if err == nil {
 			o.Embedder = e
 		} else if o.NoEmbedder = err; !errors.Is(err, use.ErrNoWeights) {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"maps"
 	"time"
 
@@ -14,7 +15,7 @@ func makeRouter(p parts) (services.Service, error) {
 	c := p.cfg.Router
 	o := routerOptions(c)
 	if c.Meaning {
-		o.Meaning = router.Meaning(func() (router.Embedder, error) { return p.encoder() }, c.MeaningAtLeast)
+		o.Meaning = router.Meaning(func(ctx context.Context) (router.Embedder, error) { return p.encoder(ctx) }, c.MeaningAtLeast)
 	}
 	return router.New(o)
 }

@@ -44,7 +44,7 @@ type parts struct {
 	// version is that of tarsd.
 	version string
 	// encoder is the sentence encoder, which those who want it share.
-	encoder func() (*use.Encoder, error)
+	encoder func(ctx context.Context) (*use.Encoder, error)
 }
 
 // catalog are the services of this version, in the order of their start.
@@ -58,6 +58,24 @@ func catalog() []service {
 		{"tools", false, makeTools},
 		{"tts", false, makeTTS},
 		{"homeassistant", false, makeHomeAssistant},
+	}
+}
+
+// shared opens what its callers share when the first of them needs it. The others wait for that; after
+// one who gave up, the next tries again.
+func shared[T any](open func(context.Context) (T, error)) func(context.Context) (T, error) {
+	var mu sync.Mutex
+	var done bool
+	var v T
+	var err error
+	return func(ctx context.Context) (T, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !done {
+			v, err = open(ctx)
+			done = err == nil || ctx.Err() == nil
+		}
+		return v, err
 	}
 }
 
@@ -81,7 +99,7 @@ func (a *App) makeServices(context.Context) error {
 	if err != nil {
 		return err
 	}
-	encoder := sync.OnceValues(use.Open)
+	encoder := shared(use.Open)
 	o := services.Options{Connect: connect, Log: a.log}
 	for _, s := range choose(a.o.available(), a.cfg) {
 		p := parts{cfg: a.cfg, log: a.log.With().Str("service", s.name).Logger(), encoder: encoder, version: a.o.Version}
@@ -225,7 +243,7 @@ func (c *checker) services(ctx context.Context, all []service) {
 }
 
 func (c *checker) service(ctx context.Context, s service) {
-	svc, err := s.make(parts{cfg: c.cfg, log: zerolog.Nop(), encoder: sync.OnceValues(use.Open)})
+	svc, err := s.make(parts{cfg: c.cfg, log: zerolog.Nop(), encoder: shared(use.Open)})
 	if err != nil {
 		c.say(Failure, "service %s: %s", s.name, err)
 		return

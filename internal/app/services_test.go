@@ -33,11 +33,41 @@ func TestCatalogIsConfigured(t *testing.T) {
 	names := []string{}
 	for _, s := range catalog() {
 		names = append(names, s.name)
-		svc, err := s.make(parts{cfg: config.Default(), log: zerolog.Nop(), encoder: sync.OnceValues(use.Open)})
+		svc, err := s.make(parts{cfg: config.Default(), log: zerolog.Nop(), encoder: shared(use.Open)})
 		require.NoError(t, err, "%s by default", s.name)
 		assert.Equal(t, s.name, svc.Name())
 	}
 	assert.ElementsMatch(t, config.ServiceNames(), names)
+}
+
+// One who gives up leaves the opening to the next; what was opened, or cannot be, is so for all.
+func TestShared(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	for name, last := range map[string]error{"opens": nil, "fails": broken} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := 0
+			get := shared(func(ctx context.Context) (int, error) {
+				n++
+				if err := ctx.Err(); err != nil {
+					return 0, err
+				}
+				return n, last
+			})
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			_, err := get(ended)
+			require.ErrorIs(t, err, context.Canceled)
+			for range 3 {
+				v, err := get(t.Context())
+				require.ErrorIs(t, err, last)
+				assert.Equal(t, 2, v)
+			}
+			_, err = get(ended)
+			require.ErrorIs(t, err, last, "it is there, or it is not")
+		})
+	}
 }
 
 // fake is a service that is called as a real one is, since only those can be chosen.

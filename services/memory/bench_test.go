@@ -22,7 +22,7 @@ import (
 // BenchmarkMemory gives the figures of docs/memory.md, at 100,000 records:
 // go test ./services/memory -run '^$' -bench Memory -cpu 1 -benchtime 200x
 func BenchmarkMemory(b *testing.B) {
-	e, err := use.Open()
+	e, err := use.Open(b.Context())
 	if err != nil {
 		b.Skip(err)
 	}

@@ -38,7 +38,7 @@ func labelled(t testing.TB) (facts []string, questions []string, answers []int) 
 
 func encoder(t testing.TB) *use.Encoder {
 	t.Helper()
-	e, err := use.Open()
+	e, err := use.Open(t.Context())
 	if err != nil {
 		t.Skip(err)
 	}

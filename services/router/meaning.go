@@ -37,12 +37,12 @@ var others = []string{
 // questions are words that an order does not begin with.
 var questions = set("what what's who who's how when why where which is are am do does did was were should if")
 
-// Meaning makes Options.Meaning of an embedder, which open returns: the motion whose phrases an
+// Meaning makes Options.Meaning of an embedder, which open returns before its context ends: the motion whose phrases an
 // utterance is most like, if it is at least atLeast alike (cosine, 0 to 1) and more like it than
 // like what is no motion. The motion that switches the servos off is never guessed.
-func Meaning(open func() (Embedder, error), atLeast float64) func(context.Context, map[string][]string) (func(string) string, error) {
+func Meaning(open func(context.Context) (Embedder, error), atLeast float64) func(context.Context, map[string][]string) (func(string) string, error) {
 	return func(ctx context.Context, commands map[string][]string) (func(string) string, error) {
-		e, err := open()
+		e, err := open(ctx)
 		if err != nil {
 			return nil, err
 		}

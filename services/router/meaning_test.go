@@ -13,7 +13,7 @@ import (
 
 func TestMotionsByMeaning(t *testing.T) {
 	t.Parallel()
-	find, err := Meaning(func() (Embedder, error) { return use.Open() }, 0.7)(t.Context(), Defaults().Commands)
+	find, err := Meaning(func(ctx context.Context) (Embedder, error) { return use.Open(ctx) }, 0.7)(t.Context(), Defaults().Commands)
 	if errors.Is(err, use.ErrNoWeights) {
 		t.Skip(err)
 	}
@@ -61,14 +61,21 @@ func (b *brokenEmbedder) Embed(_ context.Context, texts []string) ([][]float32, 
 func TestMeaningWithoutAnEncoder(t *testing.T) {
 	t.Parallel()
 	commands := map[string][]string{"wave": {"wave"}, "bow": {"bow"}}
-	opens := func(n int) func() (Embedder, error) {
-		return func() (Embedder, error) { return &brokenEmbedder{n}, nil }
+	opens := func(n int) func(context.Context) (Embedder, error) {
+		return func(context.Context) (Embedder, error) { return &brokenEmbedder{n}, nil }
 	}
 	find, err := Meaning(opens(3), 0.7)(t.Context(), commands)
 	require.NoError(t, err)
 	assert.Empty(t, find("turn around to the left please"), "an encoder that fails finds nothing")
 	_, err = Meaning(opens(2), 0.7)(t.Context(), commands)
 	require.ErrorContains(t, err, "broken")
-	_, err = Meaning(func() (Embedder, error) { return nil, use.ErrNoWeights }, 0.7)(t.Context(), commands)
+	_, err = Meaning(func(context.Context) (Embedder, error) { return nil, use.ErrNoWeights }, 0.7)(t.Context(), commands)
 	require.ErrorIs(t, err, use.ErrNoWeights)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err = Meaning(func(ctx context.Context) (Embedder, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}, 0.7)(ctx, commands)
+	require.ErrorIs(t, err, context.Canceled, "a stop does not wait for the encoder")
 }

@@ -26,14 +26,14 @@ func (e *Encoder) ID() string { return ID }
 
 // Embed returns a vector of length Dim and norm 1 for each text. Of a long text the first 128
 // pieces count, about a hundred words. A text without any gets a vector of zeros, which is like
-// nothing. The error is that of the context, which is looked at between texts, or of reading the
-// weights.
+// nothing. The error is that of the context, which is looked at between texts and between the
+// layers of the network, or of reading the weights.
 func (e *Encoder) Embed(ctx context.Context, texts []string) ([][]float32, error) {
 	out := make([][]float32, 0, len(texts))
 	var ids []int32
 	var ends []int
 	flush := func() error {
-		vs, err := e.m.encode(ids, ends)
+		vs, err := e.m.encode(ctx, ids, ends)
 		out, ids, ends = append(out, vs...), ids[:0], ends[:0]
 		return err
 	}
@@ -81,12 +81,15 @@ func (r rows) through(m *nn.Matrix) rows {
 }
 
 // encode runs the network over several texts, whose tokens end where ends says.
-func (m *model) encode(ids []int32, ends []int) ([][]float32, error) {
+func (m *model) encode(ctx context.Context, ids []int32, ends []int) ([][]float32, error) {
 	x, err := m.input(ids, ends)
 	if err != nil {
 		return nil, err
 	}
 	for i := range m.layer {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		x = m.layer[i].apply(x, ends)
 	}
 	mean := newRows(len(ends), Dim)

@@ -2,7 +2,9 @@ package use
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"math"
 	"os"
 	"slices"
@@ -18,7 +20,7 @@ import (
 
 func open(tb testing.TB) *Encoder {
 	tb.Helper()
-	return enginetest.Open(tb, Open, ErrNoWeights)
+	return enginetest.Open(tb, func() (*Encoder, error) { return Open(tb.Context()) }, ErrNoWeights)
 }
 
 type recorded struct {
@@ -127,7 +129,56 @@ func TestLoadRefusesDamage(t *testing.T) {
 	if err != nil {
 		t.Skip(ErrNoWeights)
 	}
-	enginetest.RefusesDamage(t, raw, func(b []byte) error { _, err := Load(bytes.NewReader(b), int64(len(b))); return err }, ErrWeights)
+	enginetest.RefusesDamage(t, raw, func(b []byte) error { _, err := Load(t.Context(), bytes.NewReader(b), int64(len(b))); return err }, ErrWeights)
+}
+
+// calledReader calls before each read.
+type calledReader struct {
+	io.ReaderAt
+	before func()
+}
+
+func (c calledReader) ReadAt(p []byte, off int64) (int, error) {
+	c.before()
+	return c.ReaderAt.ReadAt(p, off)
+}
+
+// TestGivenUp: who waits for the encoder at a stop waits for a piece of its work, not for all of it.
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	raw, err := assets.ReadFile("assets/" + PackedName)
+	if err != nil {
+		t.Skip(ErrNoWeights)
+	}
+	for _, at := range []int{0, 1, 3} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if at == 0 {
+			cancel()
+		}
+		reads := 0
+		_, err = Load(ctx, calledReader{bytes.NewReader(raw), func() {
+			if reads++; reads == at {
+				cancel()
+			}
+		}}, int64(len(raw)))
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, at, reads)
+	}
+	weights := []float32{7, 7}
+	(&reader{err: context.Canceled}).halves(weights)
+	assert.Equal(t, []float32{7, 7}, weights, "millions of numbers are not made of nothing")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	loaded := false
+	e, err := Load(ctx, calledReader{bytes.NewReader(raw), func() {
+		if loaded {
+			cancel() // while the text goes into the network
+		}
+	}}, int64(len(raw)))
+	require.NoError(t, err)
+	loaded = true
+	_, err = e.Embed(ctx, []string{"one text"})
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestHalf(t *testing.T) {
@@ -188,4 +239,6 @@ func BenchmarkEmbed(b *testing.B) {
 	})
 }
 
-func BenchmarkOpen(b *testing.B) { enginetest.BenchOpen(b, Open, ErrNoWeights) }
+func BenchmarkOpen(b *testing.B) {
+	enginetest.BenchOpen(b, func() (*Encoder, error) { return Open(b.Context()) }, ErrNoWeights)
+}

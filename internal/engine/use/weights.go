@@ -3,6 +3,7 @@ package use
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"embed"
 	"encoding/binary"
 	"errors"
@@ -121,8 +122,9 @@ func (m *model) vectors() [][]float32 {
 	return all
 }
 
-// Open loads the weights that are built in. The error wraps ErrNoWeights if there are none.
-func Open() (*Encoder, error) {
+// Open loads the weights that are built in. The error wraps ErrNoWeights if there are none, and is that
+// of ctx if it ends meanwhile: from a slow card this takes seconds.
+func Open(ctx context.Context) (*Encoder, error) {
 	f, err := assets.Open("assets/" + PackedName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoWeights
@@ -138,16 +140,22 @@ func Open() (*Encoder, error) {
 	if !ok {
 		return nil, fmt.Errorf("read encoder weights: %T has no ReadAt", f)
 	}
-	return Load(at, info.Size())
+	return Load(ctx, at, info.Size())
 }
 
 // Load makes an encoder of a packed file, which it goes on reading: the rows of the embeddings
 // stay there, which saves their memory when the file is part of the binary. The error wraps
-// ErrWeights.
-func Load(file io.ReaderAt, size int64) (*Encoder, error) {
+// ErrWeights, or is that of ctx, which is looked at every 64 KiB.
+func Load(ctx context.Context, file io.ReaderAt, size int64) (*Encoder, error) {
 	sum := crc32.NewIEEE()
-	r := &reader{r: bufio.NewReaderSize(io.TeeReader(io.NewSectionReader(file, 0, size-4), sum), 1<<16)}
-	if string(r.take(len(magic))) != magic || r.err != nil {
+	all := io.TeeReader(io.NewSectionReader(file, 0, size-4), sum)
+	r := &reader{r: bufio.NewReaderSize(readFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return all.Read(p)
+	}), 1<<16)}
+	if found := string(r.take(len(magic))); ctx.Err() == nil && (found != magic || r.err != nil) {
 		return nil, fmt.Errorf("%w: no packed weights", ErrWeights)
 	}
 	m := newModel()
@@ -163,6 +171,9 @@ func Load(file io.ReaderAt, size int64) (*Encoder, error) {
 	for i := range m.layer {
 		m.layer[i].queryScale = r.float()
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if r.err != nil || r.at != size-4 {
 		return nil, fmt.Errorf("%w: wrong length", ErrWeights)
 	}
@@ -173,7 +184,12 @@ func Load(file io.ReaderAt, size int64) (*Encoder, error) {
 	return &Encoder{m: m}, nil
 }
 
-// reader takes numbers off a stream; past its end it gives zeros and keeps the error.
+// readFunc is an io.Reader.
+type readFunc func(p []byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
+// reader takes numbers off a stream; past its end it gives zeros, or nothing, and keeps the error.
 type reader struct {
 	r   *bufio.Reader
 	at  int64
@@ -209,7 +225,7 @@ func (r *reader) floats(dst []float32) {
 }
 
 func (r *reader) halves(dst []float32) {
-	for len(dst) > 0 {
+	for len(dst) > 0 && r.err == nil {
 		part := dst[:min(len(dst), 1<<12)]
 		b := r.take(2 * len(part))
 		for i := range part {
