@@ -96,7 +96,7 @@ func (a *App) bindAdmin(context.Context) error {
 	})
 	a.onStop("admin socket", func(ctx context.Context) error {
 		// A backup that is under way is cut rather than waited for: its client notices.
-		short, cancel := context.WithTimeout(ctx, stopPolite)
+		short, cancel := a.timeout(ctx, stopPolite)
 		defer cancel()
 		if srv.Shutdown(short) != nil {
 			return srv.Close()

@@ -46,6 +46,7 @@ type Options struct {
 	Log     zerolog.Logger
 
 	services []service // in place of catalog, for tests
+	patience int       // what the deadlines of a stop are multiplied with, for tests on a busy machine; 0 means 1
 }
 
 // App is a running tarsd. Its goroutines are owned by wg; the first of them that fails where it
@@ -187,7 +188,7 @@ func (a *App) onStop(name string, stop func(ctx context.Context) error) {
 
 // Stop stops everything that was started, last first, within one deadline, and waits for it.
 func (a *App) Stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopWithin)
+	ctx, cancel := a.timeout(context.Background(), stopWithin)
 	defer cancel()
 	a.ready.Store(false)
 	var errs []error
@@ -203,6 +204,11 @@ func (a *App) Stop() error {
 		errs = append(errs, fmt.Errorf("stop: %w", err))
 	}
 	return errors.Join(errs...)
+}
+
+// timeout is context.WithTimeout for a part of a stop.
+func (a *App) timeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, d*time.Duration(max(a.o.patience, 1)))
 }
 
 // within calls f, which takes no context, and gives up on it when ctx ends; f then ends with the

@@ -72,7 +72,7 @@ func TestHealthOfRequiredPeers(t *testing.T) {
 func TestHealthOverARestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	a, err := Start(t.Context(), Options{Config: load(t, dir, "services=none"), Version: "test"})
+	a, err := Start(t.Context(), Options{Config: load(t, dir, "services=none"), Version: "test", patience: patient})
 	require.NoError(t, err)
 	a.engine.Publish("system/health/tars-stt", []byte(`{"ok":true,"event":"ready","timestamp":1}`), 1, true)
 	require.NoError(t, a.Stop())
@@ -103,7 +103,7 @@ func TestReadyWithServices(t *testing.T) {
 	t.Parallel()
 	dir, s := t.TempDir(), late{make(chan struct{})}
 	all := []service{{name: "memory", make: func(parts) (services.Service, error) { return s, nil }}}
-	a, err := Start(t.Context(), Options{Config: load(t, dir, "services=memory"), Version: "test", services: all})
+	a, err := Start(t.Context(), Options{Config: load(t, dir, "services=memory"), Version: "test", services: all, patience: patient})
 	require.NoError(t, err)
 	readyz := func() int {
 		resp, err := http.Get("http://" + a.HTTP() + "/readyz")

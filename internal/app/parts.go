@@ -270,7 +270,7 @@ func (a *App) listenWeb(h http.Handler, o web.ServerOptions) error {
 	}
 	a.web = s
 	a.onStop("web", func(ctx context.Context) error {
-		short, cancel := context.WithTimeout(ctx, stopPolite)
+		short, cancel := a.timeout(ctx, stopPolite)
 		defer cancel()
 		if err := s.Shutdown(short); !errors.Is(err, context.DeadlineExceeded) {
 			return err

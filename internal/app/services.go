@@ -119,7 +119,7 @@ func (a *App) makeServices(context.Context) error {
 		return err
 	}
 	a.onStop("services", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, stopServices)
+		ctx, cancel := a.timeout(ctx, stopServices)
 		defer cancel()
 		return a.supervisor.Stop(ctx)
 	})
@@ -129,7 +129,7 @@ func (a *App) makeServices(context.Context) error {
 // runServices is the last part of a start, so that its first step of a stop is the first of all.
 func (a *App) runServices(context.Context) error {
 	a.onStop("motion", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, stopMotion)
+		ctx, cancel := a.timeout(ctx, stopMotion)
 		defer cancel()
 		return a.supervisor.StopFirst(ctx)
 	})
@@ -155,7 +155,7 @@ func (a *App) startTrace(context.Context) error {
 	}
 	a.tracer = t
 	a.onStop("trace", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, stopTrace)
+		ctx, cancel := a.timeout(ctx, stopTrace)
 		defer cancel()
 		return t.Close(ctx)
 	})

@@ -111,7 +111,7 @@ func fakes(list ...services.Service) []service {
 
 func beginWith(t *testing.T, l *config.Loaded, log io.Writer, list ...services.Service) *App {
 	t.Helper()
-	a, err := Start(t.Context(), Options{Config: l, Version: "test", Log: zerolog.New(log), services: fakes(list...)})
+	a, err := Start(t.Context(), Options{Config: l, Version: "test", Log: zerolog.New(log), services: fakes(list...), patience: patient})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, a.Stop()) })
 	return a

@@ -15,6 +15,7 @@ func TestStopWithATLSClientThatReadsNothing(t *testing.T) {
 	_, certFile, keyFile, roots := certificate(t, "localhost")
 	l := load(t, t.TempDir(), "listen=tls://127.0.0.1:0", "tls.cert="+certFile, "tls.key="+keyFile)
 	a := begin(t, l)
+	a.o.patience = 1
 	nc, err := tls.Dial("tcp", strings.TrimPrefix(a.Listeners()[0], "tls://"), &tls.Config{RootCAs: roots, ServerName: "localhost"})
 	require.NoError(t, err)
 	s := wt.New(t, nc, wt.V311)
