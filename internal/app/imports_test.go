@@ -68,6 +68,8 @@ var edges = map[string][]string{
 	"services/tts/voice":  {"internal/audio", "internal/engine/flite"},
 	"services/tts/spoken": {},
 
+	"services/stt/recognise": {"internal/audio"},
+
 	"services/homeassistant": {"services", "services/client", "services/contract"},
 	"services/router":        {"services", "services/client", "services/contract"},
 	"services/camera":        {"services", "services/client", "services/contract"},
