@@ -36,6 +36,7 @@ var edges = map[string][]string{
 	"internal/mqttcli":      {},
 	"internal/trace":        {"services/client"},
 	"internal/wire":         {},
+	"internal/wyoming":      {"internal/audio"},
 	"internal/engine/use":   {"internal/engine/nn"},
 	"internal/engine/flite": {},
 	"internal/assets":       {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"}, // a build tool
@@ -65,7 +66,7 @@ var edges = map[string][]string{
 	"internal/engine/enginetest":         {}, // for tests
 
 	"services/tts":        {"internal/audio", "services", "services/client", "services/contract", "services/tts/spoken", "services/tts/voice"},
-	"services/tts/voice":  {"internal/audio", "internal/engine/flite"},
+	"services/tts/voice":  {"internal/audio", "internal/engine/flite", "internal/wyoming"},
 	"services/tts/spoken": {},
 
 	"services/homeassistant": {"services", "services/client", "services/contract"},
