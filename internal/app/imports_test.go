@@ -69,6 +69,8 @@ var edges = map[string][]string{
 	"services/tts/voice":  {"internal/audio", "internal/engine/flite", "internal/wyoming"},
 	"services/tts/spoken": {},
 
+	"services/stt/recognise": {"internal/wyoming"},
+
 	"services/homeassistant": {"services", "services/client", "services/contract"},
 	"services/router":        {"services", "services/client", "services/contract"},
 	"services/camera":        {"services", "services/client", "services/contract"},

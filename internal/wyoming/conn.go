@@ -123,8 +123,13 @@ func (c *Conn) Write(ctx context.Context, e Event) error {
 }
 
 // Close ends the connection, and a Read or Write that waits; of a program that was started, it waits
-// for the end.
-func (c *Conn) Close() error { return c.s.Close() }
+// for the end. It may be called again.
+func (c *Conn) Close() error {
+	if err := c.s.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // leave has Read return io.EOF from now on, while what is to be said can still be written.
 func (c *Conn) leave() {

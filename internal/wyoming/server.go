@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"runtime/debug"
@@ -38,8 +39,14 @@ func Listen(a Address) (net.Listener, error) {
 
 // removeStale removes a socket at which nobody answers.
 func removeStale(path string) error {
-	if i, err := os.Stat(path); err != nil || i.Mode()&os.ModeSocket == 0 {
-		return nil // nothing there, or nothing of ours: then listening fails, and says why
+	i, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case i.Mode()&os.ModeSocket == 0:
+		return nil // listening fails, and says why
 	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
