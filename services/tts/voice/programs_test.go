@@ -67,7 +67,7 @@ func playPiper(mode string, args []string) {
 			fmt.Println(q.File)
 			continue
 		case mode == "slow":
-			time.Sleep(300 * time.Millisecond)
+			<-time.After(300 * time.Millisecond)
 		}
 		_ = os.WriteFile(q.File, sound, 0o600)
 		fmt.Println(q.File)
