@@ -69,7 +69,7 @@ var edges = map[string][]string{
 	"services/tts/voice":  {"internal/audio", "internal/engine/flite", "internal/wyoming"},
 	"services/tts/spoken": {},
 
-	"services/stt/recognise": {"internal/wyoming"},
+	"services/stt/recognise": {"internal/audio", "internal/wyoming"},
 
 	"services/homeassistant": {"services", "services/client", "services/contract"},
 	"services/router":        {"services", "services/client", "services/contract"},

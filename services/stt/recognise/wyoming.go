@@ -9,10 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tarsd/tarsd/internal/audio"
 	"github.com/tarsd/tarsd/internal/wyoming"
 )
-
-const rate = 16000 // of the sound of a Stream
 
 // WyomingOptions are those of NewWyoming.
 type WyomingOptions struct {
@@ -65,7 +64,7 @@ func (e *Wyoming) Begin(ctx context.Context, u Utterance) (Stream, error) {
 	}
 	for _, ev := range []wyoming.Event{
 		wyoming.New(wyoming.TypeTranscribe, wyoming.Transcribe{Name: e.o.Model, Language: u.Lang}),
-		wyoming.New(wyoming.TypeAudioStart, wyoming.Mono16(rate)),
+		wyoming.New(wyoming.TypeAudioStart, wyoming.Mono16(audio.Rate)),
 	} {
 		if err := c.Write(ctx, ev); err != nil {
 			e.remove(s)
@@ -190,7 +189,7 @@ func (s *wyomingStream) Feed(ctx context.Context, pcm []int16) error {
 	if over, err := s.over(); over || len(pcm) == 0 {
 		return err
 	}
-	return s.write(ctx, wyoming.Chunk(rate, pcm))
+	return s.write(ctx, wyoming.Chunk(audio.Rate, pcm))
 }
 
 // write sends an event. When that fails because the peer has gone, what it said before is the reason.
