@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/audio", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "storage", "web", "services/movement", "services/movement/plan",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/use", "internal/trace", "internal/wyoming", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "services/stt/recognise", "services/tts", "services/tts/voice", "services/wyoming", "storage", "web", "services/movement", "services/movement/plan",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -36,6 +36,7 @@ var edges = map[string][]string{
 	"internal/mqttcli":      {},
 	"internal/trace":        {"services/client"},
 	"internal/wire":         {},
+	"internal/wyoming":      {"internal/audio"},
 	"internal/engine/use":   {"internal/engine/nn"},
 	"internal/engine/flite": {},
 	"internal/assets":       {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"}, // a build tool
@@ -65,10 +66,13 @@ var edges = map[string][]string{
 	"internal/engine/enginetest":         {}, // for tests
 
 	"services/tts":        {"internal/audio", "services", "services/client", "services/contract", "services/tts/spoken", "services/tts/voice"},
-	"services/tts/voice":  {"internal/audio", "internal/engine/flite"},
+	"services/tts/voice":  {"internal/audio", "internal/engine/flite", "internal/wyoming"},
 	"services/tts/spoken": {},
 
-	"services/stt/recognise": {"internal/audio"},
+	"services/stt/recognise": {"internal/audio", "internal/wyoming"},
+
+	// Engines, not the services that they belong to.
+	"services/wyoming": {"internal/audio", "internal/wyoming", "services", "services/stt/recognise", "services/tts/spoken", "services/tts/voice"},
 
 	"services/homeassistant": {"services", "services/client", "services/contract"},
 	"services/router":        {"services", "services/client", "services/contract"},

@@ -14,9 +14,11 @@ import (
 
 	"github.com/tarsd/tarsd/hooks/observe"
 	"github.com/tarsd/tarsd/internal/config"
+	"github.com/tarsd/tarsd/internal/engine/openwakeword"
 	"github.com/tarsd/tarsd/internal/engine/use"
 	"github.com/tarsd/tarsd/internal/trace"
 	"github.com/tarsd/tarsd/services"
+	"github.com/tarsd/tarsd/services/stt/recognise"
 	"github.com/tarsd/tarsd/storage"
 )
 
@@ -45,6 +47,10 @@ type parts struct {
 	version string
 	// encoder is the sentence encoder, which those who want it share.
 	encoder func(ctx context.Context) (*use.Encoder, error)
+	// recogniser makes what understands speech, and head loads the wake word's, for whom else than the
+	// services stt and wake wants them. nil: this version has none.
+	recogniser func() (recognise.Engine, error)
+	head       func() (*openwakeword.Head, error)
 }
 
 // catalog are the services of this version, in the order of their start.
@@ -58,6 +64,7 @@ func catalog() []service {
 		{"tools", false, makeTools},
 		{"tts", false, makeTTS},
 		{"homeassistant", false, makeHomeAssistant},
+		{"wyoming", false, makeWyoming},
 	}
 }
 

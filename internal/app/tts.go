@@ -25,18 +25,21 @@ func makeTTS(p parts) (services.Service, error) {
 	if r := p.cfg.Router; r.Announce {
 		o.Preload = append(o.Preload, r.AnnounceText)
 	}
-	o.Engines = func() (engines []voice.Engine, absent []error) {
-		for _, name := range c.Engines {
-			e, err := makeVoice(name, c)
-			if err != nil {
-				absent = append(absent, err)
-				continue
-			}
-			engines = append(engines, e)
-		}
-		return engines, absent
-	}
+	o.Engines = func() ([]voice.Engine, []error) { return makeVoices(c) }
 	return tts.New(o)
+}
+
+// makeVoices makes the engines that are wanted, and says what is wrong with those that cannot be had.
+func makeVoices(c config.TTS) (engines []voice.Engine, absent []error) {
+	for _, name := range c.Engines {
+		e, err := makeVoice(name, c)
+		if err != nil {
+			absent = append(absent, err)
+			continue
+		}
+		engines = append(engines, e)
+	}
+	return engines, absent
 }
 
 // makeVoice makes one engine. A new one is one case here.

@@ -39,6 +39,7 @@ type Config struct {
 	Movement      Movement      `yaml:"movement"`
 	TTS           TTS           `yaml:"tts"`
 	HomeAssistant HomeAssistant `yaml:"homeassistant"`
+	Wyoming       Wyoming       `yaml:"wyoming"`
 }
 
 // Log says what is written to stderr and how.
@@ -163,6 +164,7 @@ func Default() Config {
 		Movement:      defaultMovement(),
 		TTS:           defaultTTS(),
 		HomeAssistant: defaultHomeAssistant(),
+		Wyoming:       Wyoming{Connections: 8},
 		Access:        Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},
 		Dedup:         defaultDedup(),
 		Devices:       Devices{ESP32: true, Legacy: true},

@@ -95,6 +95,7 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"movement.backend": "pca9685", "movement.rate": "17", "movement.queue": "17", "movement.i2c.address": "65", "movement.esp32.drive": "frames",
 		"movement.calibration": "{height: {channel: 0, min: 200, max: 400, neutral: 300, low: 350, high: 220}}",
 		"movement.dead_man":    "400ms", "movement.idle_off": "5s", "movement.max_age": "2s",
+		"wyoming.listen": "tcp://127.0.0.1:10400", "wyoming.connections": "17",
 		"broker.url": "mqtts://robot:8883", "trace.endpoint": "http://collector", "trace.headers": "{authorization: Bearer x}",
 	}
 	context := []Assignment{ // what some keys need in order to be valid

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the MQTT clients from PyPI and npm which the interop tests use, into the user's cache.
+# Installs the MQTT clients from PyPI and npm which the interop tests use, and the Wyoming package for
+# the tests of services/wyoming, into the user's cache.
 # It may be run again at any time and does nothing when what is installed is what is wanted. A
 # client that cannot be had is no error: its tests skip and say so.
 set -u
@@ -30,9 +31,9 @@ python() {
 	rm -rf "$cache/venv" "$cache/python.stamp"
 	if python3 -m venv "$cache/venv" && "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$want"; then
 		done_with python "$want"
-		echo "interop: installed $(cat "$want") for Python"
+		echo "interop: installed for Python:" $(cat "$want")
 	else
-		echo "interop: could not install the Python client, its tests will skip"
+		echo "interop: could not install the Python clients, their tests will skip"
 	fi
 }
 

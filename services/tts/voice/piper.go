@@ -64,11 +64,15 @@ func (p *Piper) Speak(ctx context.Context, t Text, emit func(Sound) error) error
 	}
 	file, err := p.proc.speak(ctx, t)
 	if err != nil {
-		if !errors.Is(err, errUnwanted) {
-			err = errors.Join(err, p.proc.stop())
-			p.proc = nil
+		if errors.Is(err, errUnwanted) {
+			return err
 		}
-		return err
+		stopped := p.proc.stop()
+		if errors.Is(err, errEnded) { // now all of its last words are there
+			err = fmt.Errorf("%w: %s", err, p.proc.said)
+		}
+		p.proc = nil
+		return errors.Join(err, stopped)
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -82,6 +86,8 @@ func (p *Piper) Speak(ctx context.Context, t Text, emit func(Sound) error) error
 // errUnwanted is returned for a text that was given up while the process was at it: it has its voice
 // loaded, and is kept.
 var errUnwanted = errors.New("given up")
+
+var errEnded = errors.New("piper has ended")
 
 // Close implements Engine.
 func (p *Piper) Close() error {
@@ -179,7 +185,7 @@ func (p *piperProcess) speak(ctx context.Context, t Text) (string, error) {
 		case line, ok := <-p.lines:
 			switch {
 			case !ok:
-				return "", fmt.Errorf("piper has ended: %s", p.said)
+				return "", errEnded
 			case filepath.Base(line) == filepath.Base(file):
 				return file, nil
 			}

@@ -13,11 +13,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tarsd/tarsd/internal/wyoming"
 )
 
-// wyoming makes an engine of a peer that serves each connection by f, which gets the event that it
+// wyomingPeer makes an engine of a peer that serves each connection by f, which gets the event that it
 // was sent.
-func wyoming(t *testing.T, voice string, f func(c net.Conn, asked map[string]any)) *Wyoming {
+func wyomingPeer(t *testing.T, voice string, f func(c net.Conn, asked map[string]any)) *Wyoming {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -56,7 +58,7 @@ func chunk(rate, channels int, pcm []int16, beside bool) []byte {
 func TestWyoming(t *testing.T) {
 	t.Parallel()
 	asked := make(chan map[string]any, 1)
-	e := wyoming(t, "tars", func(c net.Conn, q map[string]any) {
+	e := wyomingPeer(t, "tars", func(c net.Conn, q map[string]any) {
 		asked <- q
 		b := []byte("{\"type\":\"audio-start\",\"data\":{\"rate\":22050,\"width\":2,\"channels\":1}}\n")
 		b = append(b, chunk(22050, 1, hum(700), true)...)
@@ -127,7 +129,7 @@ func TestWyomingFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := speak(t, wyoming(t, "", v.serve), Text{Text: "Hello."})
+			_, err := speak(t, wyomingPeer(t, "", v.serve), Text{Text: "Hello."})
 			require.ErrorContains(t, err, v.want)
 			assert.Less(t, len(err.Error()), 400)
 		})
@@ -135,7 +137,7 @@ func TestWyomingFails(t *testing.T) {
 	t.Run("says nothing", func(t *testing.T) {
 		t.Parallel()
 		begun := make(chan struct{}, 4)
-		e := wyoming(t, "", func(c net.Conn, _ map[string]any) {
+		e := wyomingPeer(t, "", func(c net.Conn, _ map[string]any) {
 			begun <- struct{}{}
 			_, _ = io.Copy(io.Discard, c)
 		})
@@ -145,7 +147,7 @@ func TestWyomingFails(t *testing.T) {
 	})
 	t.Run("only pings", func(t *testing.T) {
 		t.Parallel()
-		silent(t, wyoming(t, "", func(c net.Conn, _ map[string]any) {
+		silent(t, wyomingPeer(t, "", func(c net.Conn, _ map[string]any) {
 			_, _ = io.WriteString(c, "{\"type\":\"ping\"}\n{\"type\":\"ping\"}\n")
 			_, _ = io.Copy(io.Discard, c)
 		}))
@@ -173,7 +175,7 @@ func FuzzWyoming(f *testing.F) {
 	f.Add([]byte("{\"type\":\"audio-stop\"}\n"))
 	f.Add([]byte("{\"type\":\"error\",\"data\":{\"text\":\"x\"}}\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_ = readWyoming(bufio.NewReaderSize(bytes.NewReader(b), wyomingHeader), func(s Sound) error {
+		_ = readWyoming(wyoming.NewReader(bytes.NewReader(b), wyoming.DefaultLimits()).Read, func(s Sound) error {
 			if s.Rate < MinRate || s.Rate > MaxRate {
 				t.Fatal(s.Rate)
 			}
