@@ -68,6 +68,7 @@ var edges = map[string][]string{
 	"services/tts/voice":  {"internal/audio", "internal/engine/flite"},
 	"services/tts/spoken": {},
 
+	"services/ears":          {"internal/audio", "services", "services/client", "services/contract"},
 	"services/homeassistant": {"services", "services/client", "services/contract"},
 	"services/router":        {"services", "services/client", "services/contract"},
 	"services/camera":        {"services", "services/client", "services/contract"},
