@@ -2,9 +2,9 @@ package ears
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rs/zerolog"
 
@@ -40,8 +40,10 @@ func (e *Ears) Name() string { return "ears" }
 type run struct {
 	o     *Options
 	sites *sites
+	bus   *client.Client
 	log   zerolog.Logger
 	told  *health
+	fft   atomic.Pointer[audio.FFTSocket] // nil: there is none now
 
 	remotes remotes
 	wg      sync.WaitGroup // of sites; none begins after remotes.close
@@ -51,7 +53,7 @@ type run struct {
 func (e *Ears) Run(ctx context.Context, rt services.Runtime) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &run{o: &e.o, sites: &e.sites, log: rt.Log, told: newHealth(rt), remotes: remotes{all: map[string]*remote{}}}
+	r := &run{o: &e.o, sites: &e.sites, bus: rt.Bus, log: rt.Log, told: newHealth(rt), remotes: remotes{all: map[string]*remote{}}}
 	_, err := client.Subscribe(rt.Bus, contract.AudioIn, func(_ context.Context, m client.Message[[]byte]) error {
 		r.chunk(ctx, m)
 		return nil
@@ -78,23 +80,37 @@ func (r *run) room(ctx context.Context) {
 		r.told.microphone(true, "no microphone here, by configuration", nil)
 		return
 	}
+	heard := false
 	hub := audio.NewHub(audio.HubOptions{
 		Open: func(ctx context.Context) (audio.Source, error) { return r.o.OpenSource(ctx, r.o.Microphone) },
 		OnState: func(s audio.State) {
 			switch {
 			case s.OK:
+				heard = true
 				r.told.microphone(true, "hears "+r.o.Microphone, nil)
-			case errors.Is(s.Err, audio.ErrNoDevice):
-				r.told.microphone(false, "no microphone", s.Err)
-			default:
+			case heard:
 				r.told.microphone(false, "microphone lost", s.Err)
+			default:
+				r.told.microphone(false, "no microphone", s.Err)
 			}
 		},
 	})
+	var wg sync.WaitGroup
+	if r.o.FanOut != "" {
+		wg.Go(func() {
+			r.keep(ctx, "fan-out socket", func(ctx context.Context, up func()) error { return r.fanOut(ctx, hub, up) })
+		})
+	}
+	if r.o.Socket != "" {
+		wg.Go(func() { r.keep(ctx, "spectrum socket", r.spectrumSocket) })
+	}
+	l := hub.Listen(0)
+	wg.Go(func() { r.measure(ctx, l) })
 	st := r.sites.add(r.o.Room, hub)
-	defer r.sites.remove(st)
 	if err := hub.Run(ctx); err == nil { // the end of a file: listeners may still have some of it
 		r.told.microphone(true, r.o.Microphone+" has come to its end", nil)
 		<-ctx.Done()
 	}
+	r.sites.remove(st)
+	wg.Wait()
 }
