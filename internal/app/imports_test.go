@@ -74,6 +74,7 @@ var edges = map[string][]string{
 	// Engines, not the services that they belong to.
 	"services/wyoming": {"internal/audio", "internal/wyoming", "services", "services/stt/recognise", "services/tts/spoken", "services/tts/voice"},
 
+	"services/ears":          {"internal/audio", "services", "services/client", "services/contract"},
 	"services/homeassistant": {"services", "services/client", "services/contract"},
 	"services/router":        {"services", "services/client", "services/contract"},
 	"services/camera":        {"services", "services/client", "services/contract"},

@@ -12,10 +12,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tarsd/tarsd/internal/audio/audiotest"
 )
 
 // alsa has aplay and arecord use a private sound server, or skips the test.
-func alsa(t *testing.T) (*bed, command) {
+func alsa(t *testing.T) (*audiotest.Bed, command) {
 	t.Helper()
 	b := newBed(t)
 	for _, name := range []string{"aplay", "arecord"} {
@@ -23,7 +25,7 @@ func alsa(t *testing.T) (*bed, command) {
 			t.Skip("apt-get install alsa-utils libasound2-plugins")
 		}
 	}
-	run := command{env: []string{"PULSE_SERVER=" + b.server(), "PULSE_SINK=speaker", "PULSE_SOURCE=speaker.monitor"}}
+	run := command{env: []string{"PULSE_SERVER=" + b.Server(), "PULSE_SINK=speaker", "PULSE_SOURCE=speaker.monitor"}}
 	if out, err := exec.Command("aplay", "-L").Output(); err != nil || !strings.Contains(string(out), "pulse\n") {
 		t.Skip("apt-get install libasound2-plugins")
 	}
@@ -100,7 +102,7 @@ func TestALSALoss(t *testing.T) {
 	require.NoError(t, err)
 	_, err = src.Read(t.Context())
 	require.NoError(t, err)
-	b.stop()
+	b.Stop()
 	for err == nil {
 		_, err = src.Read(t.Context())
 	}

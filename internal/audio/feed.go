@@ -13,6 +13,10 @@ import (
 // MaxChunk is the longest piece of sound that a Feed takes.
 const MaxChunk = 200 * time.Millisecond
 
+// paceBurst is how much sound may come at once, as after a pause of the network. Over time no more
+// comes than can be heard, and a quarter for clocks that are fast: who listens works in real time.
+const paceBurst = 2 * time.Second
+
 // ErrChunk is wrapped when a piece of sound from elsewhere is refused.
 var ErrChunk = errors.New("bad sound")
 
@@ -24,6 +28,7 @@ func FeedRates() []int { return []int{8000, 11025, 12000, 16000, 22050, 24000, 3
 type Feed struct {
 	mu      sync.Mutex // one Push at a time
 	rate    int        // of the piece before
+	pace    pace
 	box     *inbox
 	framers map[int]*framer // by rate: a filter takes milliseconds to design
 }
@@ -37,7 +42,7 @@ func NewFeed() *Feed {
 }
 
 // Push takes a piece that has just arrived, of at most MaxChunk. Rate is one of FeedRates; 0: 16 kHz.
-// That of a WAV file comes before it.
+// That of a WAV file comes before it. More than 2 s at once, or more sound than time, is refused.
 func (f *Feed) Push(chunk []byte, rate int) error {
 	pcm, rate, err := decodeChunk(chunk, rate)
 	if err != nil {
@@ -45,6 +50,9 @@ func (f *Feed) Push(chunk []byte, rate int) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if d := Duration(len(pcm), rate); !f.pace.allow(f.box.now(), d) {
+		return fmt.Errorf("%w: %s more, faster than it can be heard", ErrChunk, d)
+	}
 	if rate != f.rate {
 		if err := f.turn(rate); err != nil {
 			return err
@@ -52,6 +60,25 @@ func (f *Feed) Push(chunk []byte, rate int) error {
 	}
 	f.box.put(pcm)
 	return nil
+}
+
+// pace bounds how fast sound comes.
+type pace struct {
+	spare time.Duration // of sound that may come now
+	at    time.Time     // of the last piece
+}
+
+func (p *pace) allow(now time.Time, d time.Duration) bool {
+	if p.at.IsZero() {
+		p.spare = paceBurst
+	}
+	p.spare = min(paceBurst, p.spare+now.Sub(p.at)*5/4)
+	p.at = now
+	if d > p.spare {
+		return false
+	}
+	p.spare -= d
+	return true
 }
 
 // turn goes on at another rate.

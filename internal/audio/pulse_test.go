@@ -76,8 +76,8 @@ func TestPulsePlaysAll(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	for _, rate := range []int{Rate, 22050} {
-		mic := record(t, "pulse:speaker.monitor@"+b.server())
-		s, err := OpenSink(t.Context(), "pulse:speaker@"+b.server(), rate)
+		mic := record(t, "pulse:speaker.monitor@"+b.Server())
+		s, err := OpenSink(t.Context(), "pulse:speaker@"+b.Server(), rate)
 		require.NoError(t, err)
 		want := sweep(rate/2, rate, 8000)
 		begin := time.Now()
@@ -106,8 +106,8 @@ func TestPulsePlaysAll(t *testing.T) {
 func TestPulseFlush(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	mic := record(t, "pulse:speaker.monitor@"+b.server())
-	s, err := OpenSink(t.Context(), "pulse:speaker@"+b.server(), Rate)
+	mic := record(t, "pulse:speaker.monitor@"+b.Server())
+	s, err := OpenSink(t.Context(), "pulse:speaker@"+b.Server(), Rate)
 	require.NoError(t, err)
 	wrote := make(chan error, 1)
 	go func() { wrote <- s.Write(t.Context(), tone(500, 10*Rate, Rate)) }()
@@ -152,7 +152,7 @@ func TestPulseComesBack(t *testing.T) {
 	b := newBed(t)
 	states := make(chan State, 10)
 	hub := NewHub(HubOptions{
-		Open:    func(ctx context.Context) (Source, error) { return OpenSource(ctx, "pulse:speaker.monitor@"+b.server()) },
+		Open:    func(ctx context.Context) (Source, error) { return OpenSource(ctx, "pulse:speaker.monitor@"+b.Server()) },
 		OnState: func(s State) { states <- s },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -160,11 +160,11 @@ func TestPulseComesBack(t *testing.T) {
 	l := hub.Listen(1000)
 	go func() { ended <- hub.Run(ctx) }()
 	require.True(t, (<-states).OK)
-	s, err := OpenSink(t.Context(), "pulse:speaker@"+b.server(), Rate)
+	s, err := OpenSink(t.Context(), "pulse:speaker@"+b.Server(), Rate)
 	require.NoError(t, err)
 	play(t, s, tone(500, 1000, Rate))
 
-	b.stop()
+	b.Stop()
 	state := <-states
 	require.ErrorIs(t, state.Err, ErrNoDevice)
 	assert.ErrorContains(t, state.Err, "sound server")
@@ -173,7 +173,7 @@ func TestPulseComesBack(t *testing.T) {
 	require.NoError(t, s.Flush(), "nothing is left to stop")
 	require.NoError(t, s.Drain(t.Context()), "what was lost was reported")
 
-	b.start(t)
+	b.Start(t)
 	require.True(t, (<-states).OK)
 	want := sweep(Rate/4, Rate, 8000)
 	require.Eventually(t, func() bool { return s.Write(t.Context(), want) == nil }, 5*time.Second, 50*time.Millisecond)
@@ -200,13 +200,13 @@ func TestPulseComesBack(t *testing.T) {
 func TestPulseUnplugged(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	mic := record(t, "pulse:mic.monitor@"+b.server())
-	out, err := exec.Command("pactl", "-s", b.server(), "unload-module", "module-null-sink").CombinedOutput()
+	mic := record(t, "pulse:mic.monitor@"+b.Server())
+	out, err := exec.Command("pactl", "-s", b.Server(), "unload-module", "module-null-sink").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	err = <-mic.done
 	require.ErrorIs(t, err, ErrNoDevice)
 	assert.ErrorContains(t, err, "the microphone is gone")
-	_, err = OpenSink(t.Context(), "pulse:speaker@"+b.server(), Rate)
+	_, err = OpenSink(t.Context(), "pulse:speaker@"+b.Server(), Rate)
 	require.ErrorIs(t, err, ErrNoDevice)
 	assert.ErrorContains(t, err, `play on "speaker": pulseaudio: no such entity`)
 }
@@ -217,12 +217,12 @@ func TestPulseSleeps(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	pactl := func(args ...string) string {
-		out, err := exec.Command("pactl", append([]string{"-s", b.server()}, args...)...).CombinedOutput()
+		out, err := exec.Command("pactl", append([]string{"-s", b.Server()}, args...)...).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		return string(out)
 	}
 	pactl("load-module", "module-suspend-on-idle", "timeout=0")
-	s, err := OpenSink(t.Context(), "pulse:speaker@"+b.server(), Rate)
+	s, err := OpenSink(t.Context(), "pulse:speaker@"+b.Server(), Rate)
 	require.NoError(t, err)
 	asleep := func() bool {
 		for line := range strings.Lines(pactl("list", "short", "sinks")) {
@@ -251,9 +251,9 @@ func TestPulseSleeps(t *testing.T) {
 func TestPulseDevices(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	list, err := pulseDevices(t.Context(), b.server())
+	list, err := pulseDevices(t.Context(), b.Server())
 	require.NoError(t, err)
-	at := "@" + b.server()
+	at := "@" + b.Server()
 	assert.ElementsMatch(t, []Device{
 		{Spec: "pulse:speaker" + at, Name: "Null Output", Out: true, Default: true},
 		{Spec: "pulse:mic" + at, Name: "Null Output", Out: true},

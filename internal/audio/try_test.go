@@ -12,7 +12,7 @@ import (
 func TestTry(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	at := "@" + b.server()
+	at := "@" + b.Server()
 	trial, err := Try(t.Context(), "pulse:speaker"+at, "pulse:speaker.monitor"+at)
 	require.NoError(t, err)
 	assert.True(t, trial.Heard())
