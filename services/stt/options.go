@@ -78,7 +78,7 @@ func Defaults() Options {
 		Detector: func() (Detector, error) { return nil, errors.New("no voice detector") },
 		Lang:     "en", Patience: 10 * time.Second,
 		Threshold: 0.5, Silence: 700 * time.Millisecond, PreRoll: 300 * time.Millisecond, MaxUtterance: 15 * time.Second,
-		MinSpeech: 90 * time.Millisecond, MinRMS: 40, FloorFactor: 1.5,
+		MinSpeech: 100 * time.Millisecond, MinRMS: 40, FloorFactor: 1.5,
 		WakeWindow: 8 * time.Second, ResponseWindow: 10 * time.Second, OpenLimit: 10 * time.Minute,
 		Guard: 200 * time.Millisecond, SpeechLimit: 12 * time.Second,
 		Partials: true, PartialInterval: 250 * time.Millisecond,
