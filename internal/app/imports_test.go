@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/audio", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "storage", "web", "services/movement", "services/movement/plan",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/silero", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/stt", "services/stt/recognise", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "storage", "web", "services/movement", "services/movement/plan",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -67,6 +67,9 @@ var edges = map[string][]string{
 	"services/tts":        {"internal/audio", "services", "services/client", "services/contract", "services/tts/spoken", "services/tts/voice"},
 	"services/tts/voice":  {"internal/audio", "internal/engine/flite"},
 	"services/tts/spoken": {},
+
+	"services/stt":           {"internal/audio", "services", "services/client", "services/contract", "services/stt/recognise"},
+	"services/stt/recognise": {"internal/audio"},
 
 	"services/homeassistant": {"services", "services/client", "services/contract"},
 	"services/router":        {"services", "services/client", "services/contract"},
@@ -116,7 +119,7 @@ var owners = map[string][]string{
 	"gonum.org/":                                 {"internal/audio"},
 	"github.com/mochi-mqtt/":                     {"broker", "hooks"},
 	"go.etcd.io/bbolt":                           {"storage"},
-	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/audio", "internal/mqttcli", "services/client"},
+	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/audio", "internal/mqttcli", "services/client", "services/stt/recognise"},
 	"github.com/eclipse/":                        {"internal/mqttcli", "services/client"},
 	"github.com/alecthomas/kong":                 {"cmd/tarsd"},
 	"go.yaml.in/":                                {"internal/config"},

@@ -17,6 +17,7 @@ import (
 	"github.com/tarsd/tarsd/internal/engine/use"
 	"github.com/tarsd/tarsd/internal/trace"
 	"github.com/tarsd/tarsd/services"
+	"github.com/tarsd/tarsd/services/stt"
 	"github.com/tarsd/tarsd/storage"
 )
 
@@ -45,6 +46,8 @@ type parts struct {
 	version string
 	// encoder is the sentence encoder, which those who want it share.
 	encoder func() (*use.Encoder, error)
+	// ears are the microphones; nil: there are none.
+	ears stt.Microphones
 }
 
 // catalog are the services of this version, in the order of their start.
@@ -57,6 +60,7 @@ func catalog() []service {
 		{"movement", false, makeMovement},
 		{"tools", false, makeTools},
 		{"tts", false, makeTTS},
+		{"stt", false, makeSTT},
 		{"homeassistant", false, makeHomeAssistant},
 	}
 }
