@@ -37,6 +37,9 @@ const (
 	maxWebSocketEvents  = 10_000
 )
 
+// lastWords is how long to wait for what a server said before it went.
+const lastWords = 100 * time.Millisecond
+
 // NewWebSocket makes the engine. It opens no connection. The error does not show the URL, which may
 // hold a password.
 func NewWebSocket(o WebSocketOptions) (*WebSocket, error) {
@@ -153,13 +156,17 @@ func (s *wsStream) failed() error {
 func (s *wsStream) send(ctx context.Context, write func() error) error {
 	defer context.AfterFunc(ctx, func() { _ = s.c.NetConn().SetWriteDeadline(time.Unix(1, 0)) })()
 	err := write()
-	switch {
-	case ctx.Err() != nil:
+	if err == nil {
+		return nil
+	}
+	select { // the server may have said why before it went
+	case <-s.ended:
+	case <-ctx.Done():
 		return context.Cause(ctx)
-	case err != nil:
-		if why := s.failed(); why != nil { // the server said so before it went
-			return why
-		}
+	case <-time.After(lastWords):
+	}
+	if why := s.failed(); why != nil {
+		return why
 	}
 	return err
 }
