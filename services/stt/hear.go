@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -73,7 +72,7 @@ func (s *scribe) transcribe(ctx context.Context, u *utterance) {
 		return
 	}
 	s.tell(nil)
-	text, why := s.decide(res, u.m)
+	text, why := s.decide(res, u)
 	if why != "" {
 		shown.clear(ctx)
 		s.log.Debug().Ctx(ctx).Str("text", text).Str("why", why).Msg("not a transcript")
@@ -116,15 +115,15 @@ func (s *scribe) listen(ctx context.Context, u *utterance, relay *recognise.Rela
 }
 
 // decide says what of a result is worth being published, or why nothing is.
-func (s *scribe) decide(res recognise.Result, m metrics) (text, why string) {
-	text = s.judge.clean(res.Text, m)
-	if why := s.judge.reject(text, res, m); why != "" {
+func (s *scribe) decide(res recognise.Result, u *utterance) (text, why string) {
+	text = s.judge.clean(res.Text, u.woken)
+	if why := s.judge.reject(text, res, u.m); why != "" {
 		return text, why
 	}
 	if s.judge.isUrgent(text) { // a stop too many does no harm
 		return text, ""
 	}
-	left, own := s.mics.heard(s.site, text, m)
+	left, own := s.mics.heard(s.site, text, u.m)
 	if own {
 		return text, "own speech"
 	}
@@ -171,13 +170,9 @@ type partials struct {
 
 // show publishes what was understood so far, when it is new, or a while ago.
 func (p *partials) show(ctx context.Context, now time.Time, text string) {
-	text = p.s.judge.clean(text, p.u.m)
-	if p.s.judge.isUrgent(text) {
-		p.u.urgent.Store(true)
-	} else {
-		p.u.urgent.Store(false)
-	}
-	if strings.TrimSpace(text) == "" {
+	text = p.s.judge.clean(text, p.u.woken)
+	p.u.urgent.Store(p.s.judge.isUrgent(text))
+	if text == "" {
 		text = noWords
 		if p.last != "" && p.last != noWords {
 			text = p.last

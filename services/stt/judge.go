@@ -21,7 +21,6 @@ type metrics struct {
 	from, to time.Time     // of the speech
 	voiced   time.Duration // of it
 	mean     float64       // probability of speech, over what was voiced
-	woken    bool          // it follows a wake word at once
 }
 
 // judge decides which transcripts are published.
@@ -55,11 +54,12 @@ func phraseSet(list []string) map[string]bool {
 // isUrgent reports whether a text is one of the phrases that are not waited for.
 func (j *judge) isUrgent(text string) bool { return j.urgent[strings.Join(words(text), " ")] }
 
-// clean makes a transcript of what an engine says, whoever that is.
-func (j *judge) clean(text string, m metrics) string {
+// clean makes a transcript of what an engine says, whoever that is. Of what follows a wake word at once
+// the rest of that is taken off.
+func (j *judge) clean(text string, woken bool) string {
 	text = strings.ToValidUTF8(text[:min(len(text), maxText)], "")
 	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
-	if !m.woken {
+	if !woken {
 		return text
 	}
 	w := words(text)

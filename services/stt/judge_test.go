@@ -60,13 +60,13 @@ func TestClean(t *testing.T) {
 	t.Parallel()
 	o := Defaults()
 	j := newJudge(&o)
-	assert.Equal(t, "what time is it", j.clean("  what\ttime\nis it\x00 ", metrics{}))
-	assert.Equal(t, "ab", j.clean("a\xffb", metrics{}))
-	assert.LessOrEqual(t, len(j.clean(strings.Repeat("long ", 5000), metrics{})), maxText)
-	woken := metrics{woken: true}
+	assert.Equal(t, "what time is it", j.clean("  what\ttime\nis it\x00 ", false))
+	assert.Equal(t, "ab", j.clean("a\xffb", false))
+	assert.LessOrEqual(t, len(j.clean(strings.Repeat("long ", 5000), false)), maxText)
+	const woken = true
 	assert.Equal(t, "what time is it?", j.clean("Tars, what time is it?", woken))
 	assert.Equal(t, "Hey Tars, what time is it?", j.clean("Hey Tars, what time is it?", woken), "that is the router's")
-	assert.Equal(t, "Tars is a robot", j.clean("Tars is a robot", metrics{}), "only right after the wake word")
+	assert.Equal(t, "Tars is a robot", j.clean("Tars is a robot", false), "only right after the wake word")
 	assert.Empty(t, j.clean("tars", woken))
 }
 
@@ -142,9 +142,9 @@ func FuzzWords(f *testing.F) {
 	f.Add("Hmm, what time is it?", "Hmm", 1)
 	f.Fuzz(func(t *testing.T, a, b string, n int) {
 		o := Defaults()
-		m := metrics{woken: n%2 == 0, mean: 1}
+		m := metrics{mean: 1}
 		j := newJudge(&o)
-		text := j.clean(a, m)
+		text := j.clean(a, n%2 == 0)
 		j.reject(text, recognise.Result{Text: text, Confidence: -1}, m)
 		skipWords(a, n%50)
 		if same := alike(words(a), words(b)); same < 0 || same > 1 {

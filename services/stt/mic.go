@@ -35,7 +35,8 @@ type voice struct {
 // each piece of sound, which may be older than the last event.
 type mic struct {
 	o      *Options
-	until  time.Time // it is open until then
+	from   time.Time // it is open from then on
+	until  time.Time // until then
 	reason string    // of that, or of its end
 	told   bool      // by a command, whose time stands
 	turn   client.Turn
@@ -47,7 +48,7 @@ type mic struct {
 	mutedTo time.Time // zero: until it is opened again
 
 	voices map[string]*voice // by utterance
-	person bool              // somebody spoke a wake word over them
+	over   time.Time         // somebody spoke a wake word over them then; zero: nobody did
 	quiet  time.Time         // the room is quiet again from then on
 }
 
@@ -60,9 +61,9 @@ func (m *mic) gate(at time.Time, live bool) gate {
 		return cut
 	case m.isMuted(at):
 		return shut
-	case !m.person && (m.speaks(at) || at.Before(m.quiet)):
+	case (m.speaks(at) || at.Before(m.quiet)) && (m.over.IsZero() || at.Before(m.over)):
 		return cut
-	case live || at.Before(m.until):
+	case live || !at.Before(m.from) && at.Before(m.until):
 		return open
 	default:
 		return rest
@@ -102,7 +103,10 @@ func (m *mic) state(at time.Time, live bool) string {
 }
 
 // openTo opens it until a moment, which replaces a shorter time.
-func (m *mic) openTo(until time.Time, reason string) {
+func (m *mic) openTo(now, until time.Time, reason string) {
+	if !now.Before(m.until) {
+		m.from = now
+	}
 	if until.After(m.until) {
 		m.until, m.reason, m.told = until, reason, false
 	}
@@ -118,8 +122,11 @@ func (m *mic) close(now time.Time, reason string) {
 // wake is a wake word, or a push to talk, which is the same.
 func (m *mic) wake(now time.Time, kind string, t client.Turn) {
 	m.muted, m.turn, m.woke = false, t, now
-	m.person = m.speaks(now) || now.Before(m.quiet)
-	m.openTo(now.Add(m.o.WakeWindow), kind)
+	m.over = time.Time{}
+	if m.speaks(now) || now.Before(m.quiet) {
+		m.over = now
+	}
+	m.openTo(now, now.Add(m.o.WakeWindow), kind)
 }
 
 // command carries out wake/mic. A negative ttl is for good, within limits.
@@ -139,6 +146,9 @@ func (m *mic) command(now time.Time, mute bool, reason string, ttl time.Duration
 		ttl = m.o.OpenLimit
 	}
 	m.muted = false
+	if !now.Before(m.until) {
+		m.from = now
+	}
 	m.until, m.reason, m.told = now.Add(ttl), reason, true
 }
 
@@ -151,7 +161,7 @@ func (m *mic) starts(now time.Time, utt string, announce bool, length int) {
 		}
 	}
 	m.voices[utt] = &voice{from: now, announce: announce}
-	m.person = false
+	m.over = time.Time{}
 	m.sign(now, utt, length)
 }
 
@@ -176,7 +186,7 @@ func (m *mic) resumes(now time.Time, utt string, length int) {
 		return
 	}
 	v.paused, v.from = false, now
-	m.person = false
+	m.over = time.Time{}
 	m.sign(now, utt, length)
 }
 
@@ -194,14 +204,14 @@ func (m *mic) ends(now time.Time, utt string, window bool) {
 		return
 	}
 	delete(m.voices, utt)
-	if v.paused || v.stopped && m.person { // it has been silent for long, or was silenced to hear somebody
+	if v.paused || v.stopped && !m.over.IsZero() { // it has been silent for long, or was silenced to hear somebody
 		return
 	}
 	if len(m.voices) == 0 {
 		m.quiet = now.Add(m.o.Guard)
 	}
 	if window && !v.announce && !v.stopped && !m.speaks(now) && m.o.ResponseWindow > 0 {
-		m.openTo(m.quiet.Add(m.o.ResponseWindow), "response")
+		m.openTo(now, m.quiet.Add(m.o.ResponseWindow), "response")
 	}
 }
 

@@ -72,7 +72,7 @@ func TestMicStories(t *testing.T) {
 		},
 		"a wake word opens it for a while": func(s *story) {
 			s.wake(1000, Room, "wake")
-			s.is(999, Room, open, "what is decided later holds for sound that comes late")
+			s.is(999, Room, rest, "sound that comes late is still from before")
 			s.is(1000, Room, open, "and no guard eats the first second")
 			s.is(8999, Room, open)
 			s.is(9000, Room, rest)
@@ -151,7 +151,7 @@ func TestMicStories(t *testing.T) {
 		"half duplex": func(s *story) {
 			s.mic(0, Room, "unmute", "page", 60_000)
 			s.tts(1000, Room, "speaking_start", "a")
-			s.is(999, Room, open, "sound from before")
+			s.is(999, Room, open, "sound from before, that comes late")
 			s.is(1000, Room, cut)
 			s.tts(2000, Room, "speaking_end", "a")
 			s.is(2199, Room, cut, "the room still sounds")
@@ -209,6 +209,7 @@ func TestMicStories(t *testing.T) {
 		"interrupt": func(s *story) {
 			s.tts(0, Room, "speaking_start", "a")
 			s.wake(1000, Room, "interrupt")
+			s.is(999, Room, cut, "what comes late from before is ours")
 			s.is(1000, Room, open, "at once")
 			s.tts(1100, Room, "paused", "a")
 			s.is(1101, Room, open, "without a guard")

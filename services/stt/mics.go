@@ -240,7 +240,7 @@ func (ms *mics) dialogue(now time.Time, d contract.Dialogue, left time.Duration,
 	switch d.State {
 	case contract.Listening, contract.Interrupted:
 		m, _ := ms.of(ms.active)
-		m.openTo(now.Add(min(left, ms.o.OpenLimit)), d.State)
+		m.openTo(now, now.Add(min(left, ms.o.OpenLimit)), d.State)
 	case contract.Thinking:
 		for _, m := range ms.all {
 			m.close(now, d.State)

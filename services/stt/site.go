@@ -123,7 +123,7 @@ func (s *site) heat() {
 func (s *site) begin(at time.Time) {
 	t, woken := s.mics.begins(s.name, at)
 	u := newUtterance(s.name, t)
-	u.m.from, u.m.woken = at, woken
+	u.m.from, u.woken = at, woken
 	s.u, s.sent = u, 0
 	for {
 		select {
@@ -194,10 +194,11 @@ func (s *site) drop() {
 }
 
 // utterance is what somebody says: a site fills it, and an engine hears it meanwhile. mu guards what
-// follows it; m is the site's until the end.
+// follows it; m is the site's until it is done.
 type utterance struct {
 	id     string // becomes utt_id
 	turn   client.Turn
+	woken  bool        // it follows a wake word at once
 	first  bool        // it is the first event of its turn
 	urgent atomic.Bool // its partial transcript is one of the phrases that are not waited for
 	wake   chan struct{}
