@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/audio", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/use", "internal/trace", "internal/wyoming", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "services/stt/recognise", "services/tts", "services/tts/voice", "services/wyoming", "storage", "web", "services/movement", "services/movement/plan",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/use", "internal/trace", "internal/wyoming", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "services/stt/recognise", "services/tts", "services/tts/voice", "services/wyoming", "storage", "web", "services/movement", "services/movement/plan", "internal/engine/silero", "services/stt",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -75,6 +75,7 @@ var edges = map[string][]string{
 	"services/wyoming": {"internal/audio", "internal/wyoming", "services", "services/stt/recognise", "services/tts/spoken", "services/tts/voice"},
 
 	"services/ears":          {"internal/audio", "services", "services/client", "services/contract"},
+	"services/stt":           {"internal/audio", "services", "services/client", "services/contract", "services/stt/recognise"},
 	"services/homeassistant": {"services", "services/client", "services/contract"},
 	"services/router":        {"services", "services/client", "services/contract"},
 	"services/camera":        {"services", "services/client", "services/contract"},
@@ -123,7 +124,7 @@ var owners = map[string][]string{
 	"gonum.org/":                                 {"internal/audio"},
 	"github.com/mochi-mqtt/":                     {"broker", "hooks"},
 	"go.etcd.io/bbolt":                           {"storage"},
-	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/audio", "internal/mqttcli", "services/client"},
+	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/audio", "internal/mqttcli", "services/client", "services/stt/recognise"},
 	"github.com/eclipse/":                        {"internal/mqttcli", "services/client"},
 	"github.com/alecthomas/kong":                 {"cmd/tarsd"},
 	"go.yaml.in/":                                {"internal/config"},

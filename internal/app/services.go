@@ -18,6 +18,7 @@ import (
 	"github.com/tarsd/tarsd/internal/engine/use"
 	"github.com/tarsd/tarsd/internal/trace"
 	"github.com/tarsd/tarsd/services"
+	"github.com/tarsd/tarsd/services/stt"
 	"github.com/tarsd/tarsd/services/stt/recognise"
 	"github.com/tarsd/tarsd/storage"
 )
@@ -51,6 +52,8 @@ type parts struct {
 	// services stt and wake wants them. nil: this version has none.
 	recogniser func() (recognise.Engine, error)
 	head       func() (*openwakeword.Head, error)
+	// ears are the microphones; nil: there are none.
+	ears stt.Microphones
 }
 
 // catalog are the services of this version, in the order of their start.
@@ -63,6 +66,7 @@ func catalog() []service {
 		{"movement", false, makeMovement},
 		{"tools", false, makeTools},
 		{"tts", false, makeTTS},
+		{"stt", false, makeSTT},
 		{"homeassistant", false, makeHomeAssistant},
 		{"wyoming", false, makeWyoming},
 	}

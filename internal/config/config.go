@@ -38,6 +38,7 @@ type Config struct {
 	Camera        Camera        `yaml:"camera"`
 	Movement      Movement      `yaml:"movement"`
 	TTS           TTS           `yaml:"tts"`
+	STT           STT           `yaml:"stt"`
 	HomeAssistant HomeAssistant `yaml:"homeassistant"`
 	Wyoming       Wyoming       `yaml:"wyoming"`
 }
@@ -163,6 +164,7 @@ func Default() Config {
 		Camera:        defaultCamera(),
 		Movement:      defaultMovement(),
 		TTS:           defaultTTS(),
+		STT:           defaultSTT(),
 		HomeAssistant: defaultHomeAssistant(),
 		Wyoming:       Wyoming{Connections: 8},
 		Access:        Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},

@@ -41,9 +41,11 @@ func unused(env map[string]string) []Unused {
 			out = append(out, Unused{name, "topics are fixed; it is " + topic})
 		}
 	}
-	for name, why := range withoutUse {
-		if env[name] != "" {
-			out = append(out, Unused{name, why})
+	for _, names := range []map[string]string{withoutUse, sttUnused} {
+		for name, why := range names {
+			if env[name] != "" {
+				out = append(out, Unused{name, why})
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b Unused) int { return strings.Compare(a.Name, b.Name) })

@@ -5,13 +5,13 @@ var (
 	STTFinal = Topic[FinalTranscript]{Spec{
 		Name: "stt/final", Type: "stt.final", QoS: 1, Dedup: true,
 		Publishers: []string{"stt"}, Subscribers: []string{"router", "memory", "wake", "ui", "page"},
-		Doc: "What was said. In the envelope, since a repeat must be recognised: it would be answered twice. " +
+		Doc: "What was said. In the envelope, since a repeat must be recognised: it would be answered twice. The user property speech_end says in Unix seconds when the speech was over. " +
 			"The legacy wake service and page read it bare, and get it so from our broker (devices.md); from another one they do not hear us.",
 	}}
 	STTPartial = Topic[PartialTranscript]{Spec{
 		Name: "stt/partial", Type: "stt.partial",
 		Publishers: []string{"stt"}, Subscribers: []string{"ui", "page"},
-		Doc: "What was said so far; each replaces the one before, so a repeat changes nothing.",
+		Doc: "What was said so far; each replaces the one before, so a repeat changes nothing. An ellipsis alone says that somebody speaks and no word is known, an empty text that what was shown was nothing.",
 	}}
 	STTAudioFFT = Topic[AudioFFT]{Spec{
 		Name: "stt/audio_fft", Type: "stt.audio_fft", Form: Bare,
@@ -20,6 +20,10 @@ var (
 		Doc: "Spectrum of the microphone while somebody speaks, about 12 a second. Both the pages' shape and the contract's are read.",
 	}}
 )
+
+// PropSpeechEnd is the user property of stt/final that says when the speech was over, in Unix seconds. It
+// is no field, since the legacy services refuse a transcript with one that they do not know.
+const PropSpeechEnd = "speech_end"
 
 // FinalTranscript is a recognised utterance. New sets Lang and IsFinal.
 type FinalTranscript struct {

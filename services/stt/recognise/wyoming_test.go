@@ -84,7 +84,7 @@ func until(ctx context.Context, c *wyoming.Conn, kind string) (samples int, err 
 	}
 }
 
-func say(kind, text string) wyoming.Event {
+func utter(kind, text string) wyoming.Event {
 	return wyoming.New(kind, wyoming.Transcript{Text: text})
 }
 
@@ -119,7 +119,7 @@ func TestWyomingStreams(t *testing.T) {
 	e := peerOf(t, WyomingOptions{}, func(ctx context.Context, c *wyoming.Conn, _ wyoming.Transcribe) error {
 		for _, ev := range []wyoming.Event{
 			wyoming.New("voice-started", wyoming.At{}), wyoming.New(wyoming.TypeTranscriptStart, wyoming.Transcript{Language: "en"}),
-			say(wyoming.TypeTranscriptChunk, "what time"), say(wyoming.TypeTranscriptChunk, " is"), wyoming.New("from-the-future", nil),
+			utter(wyoming.TypeTranscriptChunk, "what time"), utter(wyoming.TypeTranscriptChunk, " is"), wyoming.New("from-the-future", nil),
 		} {
 			if err := c.Write(ctx, ev); err != nil {
 				return err
@@ -128,7 +128,7 @@ func TestWyomingStreams(t *testing.T) {
 		if _, err := until(ctx, c, wyoming.TypeAudioStop); err != nil {
 			return err
 		}
-		return errors.Join(c.Write(ctx, say(wyoming.TypeTranscriptChunk, " it")), c.Write(ctx, wyoming.New(wyoming.TypeTranscript, wyoming.Transcript{Text: "What time is it?", Language: "en-GB"})),
+		return errors.Join(c.Write(ctx, utter(wyoming.TypeTranscriptChunk, " it")), c.Write(ctx, wyoming.New(wyoming.TypeTranscript, wyoming.Transcript{Text: "What time is it?", Language: "en-GB"})),
 			c.Write(ctx, wyoming.New(wyoming.TypeTranscriptStop, nil)))
 	})
 	s := begin(t, e, "en")
@@ -145,7 +145,7 @@ func TestWyomingStreams(t *testing.T) {
 		if _, err := c.Read(ctx); err != nil {
 			return err
 		}
-		return c.Write(ctx, say(wyoming.TypeTranscript, "stop"))
+		return c.Write(ctx, utter(wyoming.TypeTranscript, "stop"))
 	})
 	s = begin(t, early, "")
 	fed := func() bool { // the peer has hung up by and by
@@ -193,8 +193,8 @@ func TestWyomingFails(t *testing.T) {
 		"hangs up":        {atEnd(), WyomingOptions{}, "unexpected EOF before the transcript"},
 		"error":           {atEnd(wyoming.New(wyoming.TypeError, wyoming.Error{Text: "no such model"})), WyomingOptions{}, `the peer says: "no such model"`},
 		"wrong data":      {atEnd(wyoming.New(wyoming.TypeTranscript, []int{7})), WyomingOptions{}, "transcript: json"},
-		"endless text":    {atEnd(say(wyoming.TypeTranscript, strings.Repeat("x", maxTranscript+1))), WyomingOptions{}, "says too much"},
-		"endless partial": {atEnd(say(wyoming.TypeTranscriptChunk, strings.Repeat("x", maxTranscript)), say(wyoming.TypeTranscriptChunk, "x")), WyomingOptions{}, "says too much"},
+		"endless text":    {atEnd(utter(wyoming.TypeTranscript, strings.Repeat("x", maxTranscript+1))), WyomingOptions{}, "says too much"},
+		"endless partial": {atEnd(utter(wyoming.TypeTranscriptChunk, strings.Repeat("x", maxTranscript)), utter(wyoming.TypeTranscriptChunk, "x")), WyomingOptions{}, "says too much"},
 		"endless events": {func(ctx context.Context, c *wyoming.Conn, _ wyoming.Transcribe) error {
 			for {
 				if err := c.Write(ctx, wyoming.New(wyoming.TypePing, nil)); err != nil {

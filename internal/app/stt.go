@@ -1,0 +1,68 @@
+package app
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/tarsd/tarsd/internal/config"
+	"github.com/tarsd/tarsd/internal/engine/silero"
+	"github.com/tarsd/tarsd/services"
+	"github.com/tarsd/tarsd/services/stt"
+	"github.com/tarsd/tarsd/services/stt/recognise"
+)
+
+// makeSTT makes the service that hears.
+func makeSTT(p parts) (services.Service, error) {
+	c := p.cfg.STT
+	o := stt.Defaults()
+	o.Microphones = p.ears
+	o.Lang, o.Patience = c.Lang, time.Duration(c.Patience)
+	o.Threshold, o.MinRMS, o.FloorFactor = c.VAD.Threshold, c.VAD.MinRMS, c.VAD.FloorFactor
+	o.Silence, o.PreRoll = time.Duration(c.VAD.Silence), time.Duration(c.VAD.PreRoll)
+	o.MaxUtterance, o.MinSpeech = time.Duration(c.VAD.MaxUtterance), time.Duration(c.VAD.MinSpeech)
+	o.WakeWindow, o.ResponseWindow = time.Duration(c.Mic.WakeWindow), time.Duration(c.Mic.ResponseWindow)
+	o.OpenLimit, o.Guard, o.SpeechLimit = time.Duration(c.Mic.OpenLimit), time.Duration(c.Mic.Guard), time.Duration(c.Mic.SpeechLimit)
+	o.Partials, o.PartialInterval = c.Partials.Enabled, time.Duration(c.Partials.Interval)
+	o.Urgent, o.UrgentSilence, o.WakePhrases = c.Urgent.Phrases, time.Duration(c.Urgent.Silence), p.cfg.Router.WakePhrases
+	s := c.Suppress
+	o.MinConfidence, o.MinAlpha, o.MaxPunct = s.MinConfidence, s.MinAlpha, s.MaxPunct
+	o.Doubtful, o.DoubtfulBelow, o.Repeat = s.Doubtful, s.DoubtfulBelow, time.Duration(s.Repeat)
+	o.Echo, o.EchoRatio, o.EchoTime = s.Echo, s.EchoRatio, time.Duration(s.EchoTime)
+	first := sync.OnceValues(silero.Open) // its weights are shared
+	o.Detector = func() (stt.Detector, error) {
+		d, err := first()
+		if err != nil {
+			return nil, err
+		}
+		return d.Another(), nil
+	}
+	o.Engines = func() (engines []recognise.Engine, absent []error) {
+		for _, name := range c.Engines {
+			e, err := makeRecogniser(name, c)
+			if err != nil {
+				absent = append(absent, err)
+				continue
+			}
+			engines = append(engines, e)
+		}
+		return engines, absent
+	}
+	return stt.New(o)
+}
+
+// makeRecogniser makes one engine. A new one is one case here.
+func makeRecogniser(name string, c config.STT) (recognise.Engine, error) {
+	switch name {
+	case "openai":
+		s := c.OpenAI
+		return recognise.NewOpenAI(recognise.HTTPOptions{URL: s.URL.Reveal(), Key: keyOf(s.Key, s.KeyFile), Model: s.Model})
+	case "websocket":
+		return recognise.NewWebSocket(recognise.WebSocketOptions{URL: c.WebSocket.URL.Reveal(), Partials: c.WebSocket.Partials})
+	case "wyoming":
+		return recognise.NewWyoming(recognise.WyomingOptions{Address: c.Wyoming.Address, Model: c.Wyoming.Model, Wait: time.Duration(c.Patience), Stuck: time.Duration(c.Patience)})
+	// pocketsphinx is made elsewhere; its case goes here.
+	default:
+		return nil, errors.New(name + " is not in this build")
+	}
+}
