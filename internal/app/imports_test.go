@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/audio", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "storage", "web", "services/movement", "services/movement/plan",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/ears", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "storage", "web", "services/movement", "services/movement/plan",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -31,16 +31,17 @@ var edges = map[string][]string{
 	"hooks/delivery": {"broker", "internal/wire", "storage"},
 	"broker":         {"internal/wire"},
 
-	"internal/audio":        {},
-	"internal/config":       {},
-	"internal/mqttcli":      {},
-	"internal/trace":        {"services/client"},
-	"internal/wire":         {},
-	"internal/engine/use":   {"internal/engine/nn"},
-	"internal/engine/flite": {},
-	"internal/assets":       {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"}, // a build tool
-	"services/memory":       {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},
-	"services/memory/index": {}, "services/memory/persona": {}, "services/memory/legacy": {},
+	"internal/audio":           {},
+	"internal/audio/audiotest": {}, // for tests
+	"internal/config":          {},
+	"internal/mqttcli":         {},
+	"internal/trace":           {"services/client"},
+	"internal/wire":            {},
+	"internal/engine/use":      {"internal/engine/nn"},
+	"internal/engine/flite":    {},
+	"internal/assets":          {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"}, // a build tool
+	"services/memory":          {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},
+	"services/memory/index":    {}, "services/memory/persona": {}, "services/memory/legacy": {},
 	"storage":           {},
 	"services/contract": {},
 	"services/client":   {"services/contract"},
@@ -168,7 +169,7 @@ func TestImportsRunOneWay(t *testing.T) {
 func TestBinaryLinksNoTests(t *testing.T) {
 	t.Parallel()
 	for pkg := range list(t, "-deps", "./cmd/tarsd") {
-		for _, no := range []string{"internal/crash", "internal/chaos", "internal/cutproxy", "services/servicetest", "internal/interop", "internal/legacy", "internal/conformance", "internal/esp32", "bench", "broker/brokertest", "services/llm/llmtest", "internal/engine/enginetest"} {
+		for _, no := range []string{"internal/crash", "internal/chaos", "internal/cutproxy", "services/servicetest", "internal/interop", "internal/legacy", "internal/conformance", "internal/esp32", "bench", "broker/brokertest", "services/llm/llmtest", "internal/engine/enginetest", "internal/audio/audiotest"} {
 			assert.False(t, pkg == no || strings.HasPrefix(pkg, no+"/"), "%s is linked in", pkg)
 		}
 	}

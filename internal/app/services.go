@@ -17,6 +17,7 @@ import (
 	"github.com/tarsd/tarsd/internal/engine/use"
 	"github.com/tarsd/tarsd/internal/trace"
 	"github.com/tarsd/tarsd/services"
+	"github.com/tarsd/tarsd/services/ears"
 	"github.com/tarsd/tarsd/storage"
 )
 
@@ -45,6 +46,8 @@ type parts struct {
 	version string
 	// encoder is the sentence encoder, which those who want it share.
 	encoder func() (*use.Encoder, error)
+	// ears are the microphones, which those who listen share.
+	ears func() (*ears.Ears, error)
 }
 
 // catalog are the services of this version, in the order of their start.
@@ -56,6 +59,7 @@ func catalog() []service {
 		{"camera", false, makeCamera},
 		{"movement", false, makeMovement},
 		{"tools", false, makeTools},
+		{"ears", false, makeEars},
 		{"tts", false, makeTTS},
 		{"homeassistant", false, makeHomeAssistant},
 	}
@@ -82,9 +86,10 @@ func (a *App) makeServices(context.Context) error {
 		return err
 	}
 	encoder := sync.OnceValues(use.Open)
+	microphones := sync.OnceValues(func() (*ears.Ears, error) { return newEars(a.cfg.Ears) })
 	o := services.Options{Connect: connect, Log: a.log}
 	for _, s := range choose(a.o.available(), a.cfg) {
-		p := parts{cfg: a.cfg, log: a.log.With().Str("service", s.name).Logger(), encoder: encoder, version: a.o.Version}
+		p := parts{cfg: a.cfg, log: a.log.With().Str("service", s.name).Logger(), encoder: encoder, ears: microphones, version: a.o.Version}
 		if s.store {
 			p.db = a.db
 		}
@@ -225,7 +230,10 @@ func (c *checker) services(ctx context.Context, all []service) {
 }
 
 func (c *checker) service(ctx context.Context, s service) {
-	svc, err := s.make(parts{cfg: c.cfg, log: zerolog.Nop(), encoder: sync.OnceValues(use.Open)})
+	svc, err := s.make(parts{
+		cfg: c.cfg, log: zerolog.Nop(), encoder: sync.OnceValues(use.Open),
+		ears: func() (*ears.Ears, error) { return newEars(c.cfg.Ears) },
+	})
 	if err != nil {
 		c.say(Failure, "service %s: %s", s.name, err)
 		return

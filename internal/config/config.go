@@ -37,6 +37,7 @@ type Config struct {
 	Router        Router        `yaml:"router"`
 	Camera        Camera        `yaml:"camera"`
 	Movement      Movement      `yaml:"movement"`
+	Ears          Ears          `yaml:"ears"`
 	TTS           TTS           `yaml:"tts"`
 	HomeAssistant HomeAssistant `yaml:"homeassistant"`
 }
@@ -161,6 +162,7 @@ func Default() Config {
 		Router:        defaultRouter(),
 		Camera:        defaultCamera(),
 		Movement:      defaultMovement(),
+		Ears:          defaultEars(),
 		TTS:           defaultTTS(),
 		HomeAssistant: defaultHomeAssistant(),
 		Access:        Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},

@@ -86,6 +86,7 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"llm.memory.top_k": "7", "llm.memory.context_window": "2", "llm.memory.strategy": "recent", "llm.memory.template": "about {user}", "llm.memory.wait": "1s",
 		"tts.engines": "espeak-ng", "tts.sink": "none", "tts.volume": "17", "tts.cache.max": "17", "tts.flite.voice": "rms", "tts.openai.url": "http://localhost:8880/v1",
 		"tts.elevenlabs.url": "http://localhost/v1", "tts.gap": "17s", "tts.silence": "17s", "tts.pause_limit": "17s",
+		"ears.microphone": "none", "ears.max_sites": "17", "ears.idle": "17s", "ears.spectrum.rate": "17", "ears.spectrum.bins": "17", "ears.spectrum.socket.port": "17", "ears.spectrum.socket.path": "/x", "ears.fanout.path": "/run/x.sock",
 		"homeassistant.url": "http://robot", "homeassistant.traits": "sarcasm",
 		"tools.servers": "[{name: x, command: y}]", "tools.motion_timeout": "20s",
 		"llm.tools.rounds": "2", "llm.tools.calls": "2", "llm.tools.result_bytes": "1KiB", "llm.max_tokens": "100", "llm.context_window": "2048", "llm.turn_timeout": "1m", "llm.connect_timeout": "1s",
