@@ -19,7 +19,7 @@ const module = "github.com/tarsd/tarsd"
 var edges = map[string][]string{
 	"cmd/tarsd": {"internal/app", "internal/audio", "internal/config", "internal/mqttcli"},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/use", "internal/trace", "internal/wyoming", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "services/stt/recognise", "services/tts", "services/tts/voice", "services/wyoming", "storage", "web", "services/movement", "services/movement/plan", "internal/engine/silero", "services/stt",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use", "internal/trace", "internal/wire", "internal/wyoming", "services", "services/camera", "services/client", "services/contract", "services/ears", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/movement", "services/movement/plan", "services/router", "services/stt", "services/stt/recognise", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "services/wyoming", "storage", "web",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -31,17 +31,18 @@ var edges = map[string][]string{
 	"hooks/delivery": {"broker", "internal/wire", "storage"},
 	"broker":         {"internal/wire"},
 
-	"internal/audio":        {},
-	"internal/config":       {},
-	"internal/mqttcli":      {},
-	"internal/trace":        {"services/client"},
-	"internal/wire":         {},
-	"internal/wyoming":      {"internal/audio"},
-	"internal/engine/use":   {"internal/engine/nn"},
-	"internal/engine/flite": {},
-	"internal/assets":       {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"}, // a build tool
-	"services/memory":       {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},
-	"services/memory/index": {}, "services/memory/persona": {}, "services/memory/legacy": {},
+	"internal/audio":           {},
+	"internal/audio/audiotest": {}, // for tests
+	"internal/config":          {},
+	"internal/mqttcli":         {},
+	"internal/trace":           {"services/client"},
+	"internal/wire":            {},
+	"internal/wyoming":         {"internal/audio"},
+	"internal/engine/use":      {"internal/engine/nn"},
+	"internal/engine/flite":    {},
+	"internal/assets":          {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"}, // a build tool
+	"services/memory":          {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},
+	"services/memory/index":    {}, "services/memory/persona": {}, "services/memory/legacy": {},
 	"storage":           {},
 	"services/contract": {},
 	"services/client":   {"services/contract"},
@@ -175,7 +176,7 @@ func TestImportsRunOneWay(t *testing.T) {
 func TestBinaryLinksNoTests(t *testing.T) {
 	t.Parallel()
 	for pkg := range list(t, "-deps", "./cmd/tarsd") {
-		for _, no := range []string{"internal/crash", "internal/chaos", "internal/cutproxy", "services/servicetest", "internal/interop", "internal/legacy", "internal/conformance", "internal/esp32", "bench", "broker/brokertest", "services/llm/llmtest", "internal/engine/enginetest"} {
+		for _, no := range []string{"internal/crash", "internal/chaos", "internal/cutproxy", "services/servicetest", "internal/interop", "internal/legacy", "internal/conformance", "internal/esp32", "bench", "broker/brokertest", "services/llm/llmtest", "internal/engine/enginetest", "internal/audio/audiotest"} {
 			assert.False(t, pkg == no || strings.HasPrefix(pkg, no+"/"), "%s is linked in", pkg)
 		}
 	}

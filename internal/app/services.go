@@ -18,7 +18,7 @@ import (
 	"github.com/tarsd/tarsd/internal/engine/use"
 	"github.com/tarsd/tarsd/internal/trace"
 	"github.com/tarsd/tarsd/services"
-	"github.com/tarsd/tarsd/services/stt"
+	"github.com/tarsd/tarsd/services/ears"
 	"github.com/tarsd/tarsd/services/stt/recognise"
 	"github.com/tarsd/tarsd/storage"
 )
@@ -52,8 +52,8 @@ type parts struct {
 	// services stt and wake wants them. nil: this version has none.
 	recogniser func() (recognise.Engine, error)
 	head       func() (*openwakeword.Head, error)
-	// ears are the microphones; nil: there are none.
-	ears stt.Microphones
+	// ears are the microphones, which those who listen share.
+	ears func() (*ears.Ears, error)
 }
 
 // catalog are the services of this version, in the order of their start.
@@ -65,6 +65,7 @@ func catalog() []service {
 		{"camera", false, makeCamera},
 		{"movement", false, makeMovement},
 		{"tools", false, makeTools},
+		{"ears", false, makeEars},
 		{"tts", false, makeTTS},
 		{"stt", false, makeSTT},
 		{"homeassistant", false, makeHomeAssistant},
@@ -111,9 +112,10 @@ func (a *App) makeServices(context.Context) error {
 		return err
 	}
 	encoder := shared(use.Open)
+	microphones := sync.OnceValues(func() (*ears.Ears, error) { return newEars(a.cfg.Ears) })
 	o := services.Options{Connect: connect, Log: a.log}
 	for _, s := range choose(a.o.available(), a.cfg) {
-		p := parts{cfg: a.cfg, log: a.log.With().Str("service", s.name).Logger(), encoder: encoder, version: a.o.Version}
+		p := parts{cfg: a.cfg, log: a.log.With().Str("service", s.name).Logger(), encoder: encoder, ears: microphones, version: a.o.Version}
 		if s.store {
 			p.db = a.db
 		}
@@ -254,7 +256,10 @@ func (c *checker) services(ctx context.Context, all []service) {
 }
 
 func (c *checker) service(ctx context.Context, s service) {
-	svc, err := s.make(parts{cfg: c.cfg, log: zerolog.Nop(), encoder: shared(use.Open)})
+	svc, err := s.make(parts{
+		cfg: c.cfg, log: zerolog.Nop(), encoder: shared(use.Open),
+		ears: func() (*ears.Ears, error) { return newEars(c.cfg.Ears) },
+	})
 	if err != nil {
 		c.say(Failure, "service %s: %s", s.name, err)
 		return

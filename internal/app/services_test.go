@@ -24,6 +24,7 @@ import (
 	"github.com/tarsd/tarsd/services"
 	"github.com/tarsd/tarsd/services/client"
 	"github.com/tarsd/tarsd/services/contract"
+	"github.com/tarsd/tarsd/services/ears"
 )
 
 // The names of the configuration and the list are the same, in the same order: a service that is
@@ -33,7 +34,10 @@ func TestCatalogIsConfigured(t *testing.T) {
 	names := []string{}
 	for _, s := range catalog() {
 		names = append(names, s.name)
-		svc, err := s.make(parts{cfg: config.Default(), log: zerolog.Nop(), encoder: shared(use.Open)})
+		svc, err := s.make(parts{
+			cfg: config.Default(), log: zerolog.Nop(), encoder: shared(use.Open),
+			ears: func() (*ears.Ears, error) { return newEars(config.Default().Ears) },
+		})
 		require.NoError(t, err, "%s by default", s.name)
 		assert.Equal(t, s.name, svc.Name())
 	}

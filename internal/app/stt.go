@@ -16,7 +16,11 @@ import (
 func makeSTT(p parts) (services.Service, error) {
 	c := p.cfg.STT
 	o := stt.Defaults()
-	o.Microphones = p.ears
+	microphones, err := p.ears()
+	if err != nil {
+		return nil, err
+	}
+	o.Microphones = microphones
 	o.Lang, o.Patience = c.Lang, time.Duration(c.Patience)
 	o.Threshold, o.MinRMS, o.FloorFactor = c.VAD.Threshold, c.VAD.MinRMS, c.VAD.FloorFactor
 	o.Silence, o.PreRoll = time.Duration(c.VAD.Silence), time.Duration(c.VAD.PreRoll)

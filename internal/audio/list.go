@@ -58,6 +58,32 @@ func pulseDevices(ctx context.Context, server string) ([]Device, error) {
 	return list, nil
 }
 
+// pickMicrophone finds the first microphone whose name, or spec, has text in it, in whatever case. What
+// a speaker plays is a microphone only if there is no other.
+func pickMicrophone(list []Device, text string) (Device, error) {
+	var names []string
+	var monitor *Device
+	text = strings.ToLower(text)
+	for i := range list {
+		d := &list[i]
+		if d.Out {
+			continue
+		}
+		names = append(names, d.Name)
+		switch {
+		case text == "" || !strings.Contains(strings.ToLower(d.Name), text) && !strings.Contains(strings.ToLower(d.Spec), text):
+		case !strings.Contains(d.Spec, ".monitor"):
+			return *d, nil
+		case monitor == nil:
+			monitor = d
+		}
+	}
+	if monitor != nil {
+		return *monitor, nil
+	}
+	return Device{}, fmt.Errorf("%w: none of the microphones (%s) has %q in its name", ErrNoDevice, strings.Join(names, ", "), text)
+}
+
 // pulseName returns what a device is called.
 func pulseName(name string, props proto.PropList) string {
 	if d, ok := props["device.description"]; ok && d.String() != "" {

@@ -24,6 +24,7 @@ type Source interface {
 //	arecord[:DEVICE]         ALSA by the program arecord, such as arecord:plughw:1,0
 //	wav:PATH                 a WAV file, at the speed of a microphone
 //	wav-fast:PATH            the same as fast as it is read, with the times of a microphone
+//	name:TEXT                the first one whose name has TEXT in it, as Devices lists them
 //	auto                     pulse, or else arecord if it knows a card
 func OpenSource(ctx context.Context, spec string) (Source, error) {
 	s, err := openSource(ctx, spec)
@@ -42,6 +43,13 @@ func openSource(ctx context.Context, spec string) (Source, error) {
 		return openArecord(command{}, arg)
 	case "wav", "wav-fast":
 		return openWAV(arg, kind == "wav")
+	case "name":
+		list, err := Devices(ctx)
+		d, nerr := pickMicrophone(list, arg)
+		if nerr != nil {
+			return nil, errors.Join(nerr, err)
+		}
+		return openSource(ctx, d.Spec)
 	case "auto":
 		s, err := openSource(ctx, "pulse")
 		if err == nil {
@@ -52,7 +60,7 @@ func openSource(ctx context.Context, spec string) (Source, error) {
 		}
 		return openArecord(command{}, "")
 	}
-	return nil, fmt.Errorf("unknown kind %q: pulse, arecord, wav, wav-fast and auto are known", kind)
+	return nil, fmt.Errorf("unknown kind %q: pulse, arecord, name, wav, wav-fast and auto are known", kind)
 }
 
 // splitSpec takes "kind:argument" apart; pulse@server has no name before its server.

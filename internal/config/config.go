@@ -37,6 +37,7 @@ type Config struct {
 	Router        Router        `yaml:"router"`
 	Camera        Camera        `yaml:"camera"`
 	Movement      Movement      `yaml:"movement"`
+	Ears          Ears          `yaml:"ears"`
 	TTS           TTS           `yaml:"tts"`
 	STT           STT           `yaml:"stt"`
 	HomeAssistant HomeAssistant `yaml:"homeassistant"`
@@ -163,6 +164,7 @@ func Default() Config {
 		Router:        defaultRouter(),
 		Camera:        defaultCamera(),
 		Movement:      defaultMovement(),
+		Ears:          defaultEars(),
 		TTS:           defaultTTS(),
 		STT:           defaultSTT(),
 		HomeAssistant: defaultHomeAssistant(),

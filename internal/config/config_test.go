@@ -90,6 +90,7 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"stt.mic.guard": "100ms", "stt.partials.enabled": "no", "stt.partials.interval": "100ms", "stt.urgent.silence": "300ms", "stt.suppress.min_confidence": "0.5",
 		"stt.suppress.min_alpha": "0.5", "stt.suppress.max_punct": "0.5", "stt.suppress.doubtful_below": "0.5", "stt.suppress.echo": "no", "stt.suppress.echo_ratio": "0.9",
 		"stt.openai.url": "http://localhost:8000/v1", "stt.websocket.url": "ws://localhost:9/stt", "stt.websocket.partials": "no",
+		"ears.microphone": "none", "ears.max_sites": "17", "ears.idle": "17s", "ears.spectrum.rate": "17", "ears.spectrum.bins": "17", "ears.spectrum.socket.port": "17", "ears.spectrum.socket.path": "/x", "ears.fanout.path": "/run/x.sock",
 		"homeassistant.url": "http://robot", "homeassistant.traits": "sarcasm",
 		"tools.servers": "[{name: x, command: y}]", "tools.motion_timeout": "20s",
 		"llm.tools.rounds": "2", "llm.tools.calls": "2", "llm.tools.result_bytes": "1KiB", "llm.max_tokens": "100", "llm.context_window": "2048", "llm.turn_timeout": "1m", "llm.connect_timeout": "1s",

@@ -33,6 +33,9 @@ func eachService(c Config, visit func(name string, s serviceConfig)) {
 	}
 }
 
+// listeners are the services that get their microphones from ears, which then runs too.
+var listeners = []string{"stt", "wake"}
+
 // Chosen are the services to run, in the order of ServiceNames: all of them unless Services says
 // otherwise.
 func (c Config) Chosen() []string { return chosen(c.Services, ServiceNames()) }
@@ -41,7 +44,10 @@ func chosen(services, known []string) []string {
 	if len(services) == 0 {
 		return known
 	}
-	return slices.DeleteFunc(slices.Clone(known), func(name string) bool { return !slices.Contains(services, name) })
+	listens := slices.ContainsFunc(services, func(s string) bool { return slices.Contains(listeners, s) })
+	return slices.DeleteFunc(slices.Clone(known), func(name string) bool {
+		return !slices.Contains(services, name) && !(name == "ears" && listens)
+	})
 }
 
 // checkServices checks the list of services against the names that exist.

@@ -20,6 +20,7 @@ func TestServiceLists(t *testing.T) {
 		{[]string{"llm", "llm"}, []string{"services[1]: llm is there twice"}, []string{"llm"}},
 		{[]string{"none", "llm"}, []string{"services[0]: none stands alone"}, []string{"llm"}},
 		{[]string{"memry"}, []string{`services[0]: there is no service "memry"; did you mean memory?`}, []string{}},
+		{[]string{"stt"}, []string{`services[0]: there is no service "stt"; there are movement, memory, llm, none`}, []string{}},
 		{[]string{"speech"}, []string{`services[0]: there is no service "speech"; there are movement, memory, llm, none`}, []string{}},
 	} {
 		var ps Problems
@@ -31,4 +32,8 @@ func TestServiceLists(t *testing.T) {
 		assert.Equal(t, c.problems, got, "%v", c.list)
 		assert.Equal(t, c.chosen, chosen(c.list, known), "%v", c.list)
 	}
+	for _, s := range []string{"stt", "wake", "ears"} { // who listens needs ears
+		assert.Contains(t, chosen([]string{s}, []string{"llm", "ears", "stt", "wake"}), "ears", s)
+	}
+	assert.Equal(t, []string{"llm"}, chosen([]string{"llm"}, []string{"llm", "ears", "stt", "wake"}))
 }

@@ -83,7 +83,7 @@ type STTWebSocket struct {
 // STTWyoming is a Wyoming peer.
 type STTWyoming struct {
 	Address string `yaml:"address" shown:"none" doc:"tcp://HOST:PORT or unix:///PATH of the peer, such as tcp://127.0.0.1:10300."`
-	Model   string `yaml:"model" shown:"the peer's own" doc:"Model there."
+	Model   string `yaml:"model" shown:"the peer's own" doc:"Model there."`
 }
 
 func defaultSTT() STT {

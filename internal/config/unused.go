@@ -18,7 +18,7 @@ var fixedTopics = map[string]string{
 	"TOPIC_WAKE_EVENT": "wake/event", "TOPIC_MOVEMENT_TEST": "movement/test", "TOPIC_MOVEMENT_STOP": "movement/stop", "TOPIC_MOVEMENT_STATUS": "movement/status",
 	"TOPIC_MEMORY_QUERY": "memory/query", "TOPIC_MEMORY_RESULTS": "memory/results",
 	"TOPIC_CHARACTER_GET": "character/get", "TOPIC_CHARACTER_RESULT": "character/result", "TOPIC_CHARACTER_CURRENT": "system/character/current",
-	"TOPIC_CHARACTER_UPDATE": "character/update", "CAMERA_FRAME_TOPIC": "camera/frame",
+	"TOPIC_CHARACTER_UPDATE": "character/update", "CAMERA_FRAME_TOPIC": "camera/frame", "FFT_TOPIC": "stt/audio_fft",
 	"MOVEMENT_TEST_TOPIC": "movement/test", "MOVEMENT_HEALTH_TOPIC": "system/health/movement",
 }
 
@@ -29,6 +29,9 @@ var withoutUse = map[string]string{
 	"ROUTER_HANDLER_TIMEOUT": "no handler of the router waits",
 	"CAMERA_HTTP_HOST":       "pictures are on the HTTP port, /camera/stream",
 	"CAMERA_HTTP_PORT":       "pictures are on the HTTP port, /camera/stream",
+	"SAMPLE_RATE":            "every microphone is brought to 16 kHz",
+	"AUDIO_FANOUT_RATE":      "the socket gives 16 kHz",
+	"FFT_LOG_SCALE":          "the spectrum is always logarithmic",
 	"CAMERA_RETRY_ATTEMPTS":  "a camera that fails is opened again until it works",
 }
 

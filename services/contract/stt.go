@@ -16,8 +16,8 @@ var (
 	STTAudioFFT = Topic[AudioFFT]{Spec{
 		Name: "stt/audio_fft", Type: "stt.audio_fft", Form: Bare,
 		Reason:     "the legacy pages read fft at the top level",
-		Publishers: []string{"stt"}, Subscribers: []string{"ui", "page"},
-		Doc: "Spectrum of the microphone while somebody speaks, about 12 a second. Both the pages' shape and the contract's are read.",
+		Publishers: []string{"ears"}, Subscribers: []string{"ui", "page"},
+		Doc: "Spectrum of the microphone while there is more than noise, about 12 a second; the last one is all zeros. Both the pages' shape and the contract's are read.",
 	}}
 )
 

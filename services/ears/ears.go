@@ -46,7 +46,8 @@ type run struct {
 	fft   atomic.Pointer[audio.FFTSocket] // nil: there is none now
 
 	remotes remotes
-	wg      sync.WaitGroup // of sites; none begins after remotes.close
+	begin   func(name string, rm *remote) // of a site; not after remotes.close
+	wg      sync.WaitGroup                // of sites
 }
 
 // Run implements services.Service.
@@ -54,7 +55,8 @@ func (e *Ears) Run(ctx context.Context, rt services.Runtime) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &run{o: &e.o, sites: &e.sites, bus: rt.Bus, log: rt.Log, told: newHealth(rt), remotes: remotes{all: map[string]*remote{}}}
-	_, err := client.Subscribe(rt.Bus, contract.AudioIn, func(_ context.Context, m client.Message[[]byte]) error {
+	r.begin = func(name string, rm *remote) { r.wg.Go(func() { r.listen(ctx, name, rm) }) }
+	_, err := client.Subscribe(rt.Bus, contract.AudioIn, func(ctx context.Context, m client.Message[[]byte]) error {
 		r.chunk(ctx, m)
 		return nil
 	}, client.Queue(queueLen, client.DropOldest))

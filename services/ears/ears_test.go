@@ -345,7 +345,7 @@ func TestCheck(t *testing.T) {
 			Text:    "no microphone: it would hear pages and satellites only; ears.microphone: none says that this is meant",
 		}},
 		"wrong": {"telepathy", audio.OpenSource, services.Finding{
-			Verdict: services.Warning, Text: `open microphone telepathy: unknown kind "telepathy": pulse, arecord, wav, wav-fast and auto are known`,
+			Verdict: services.Warning, Text: `open microphone telepathy: unknown kind "telepathy": pulse, arecord, name, wav, wav-fast and auto are known`,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

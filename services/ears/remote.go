@@ -46,12 +46,12 @@ func siteName(s string) bool {
 // chunk takes a message on audio/in.
 func (r *run) chunk(ctx context.Context, m client.Message[[]byte]) {
 	name := strings.TrimPrefix(m.Topic, strings.TrimSuffix(contract.AudioIn.Name, "+"))
-	if err := r.take(ctx, name, m); err != nil {
+	if err := r.take(name, m); err != nil {
 		n, say := r.remotes.refused.count(m.Received)
 		if !say {
 			return
 		}
-		r.log.Warn().Err(err).Str("topic", m.Topic).Uint64("refused", n).Msg("sound refused")
+		r.log.Warn().Ctx(ctx).Err(err).Str("topic", m.Topic).Uint64("refused", n).Msg("sound refused")
 	}
 }
 
@@ -63,7 +63,7 @@ var (
 	errLate = errors.New("retained: sound is never old")
 )
 
-func (r *run) take(ctx context.Context, name string, m client.Message[[]byte]) error {
+func (r *run) take(name string, m client.Message[[]byte]) error {
 	switch {
 	case m.Retained:
 		return errLate
@@ -97,7 +97,7 @@ func (r *run) take(ctx context.Context, name string, m client.Message[[]byte]) e
 	rm.last = time.Now()
 	if !known { // nothing comes to be by what is refused
 		rs.all[name] = rm
-		r.wg.Go(func() { r.listen(ctx, name, rm) })
+		r.begin(name, rm)
 	}
 	return nil
 }

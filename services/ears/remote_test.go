@@ -195,23 +195,21 @@ func TestHostile(t *testing.T) {
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	r := &run{o: new(Defaults()), sites: &sites{}, log: zerolog.Nop(), remotes: remotes{all: map[string]*remote{}}}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer r.wg.Wait()
-	defer cancel()
+	r.begin = func(string, *remote) {}
 	m := client.Message[[]byte]{Topic: "audio/in/kitchen"}
 	m.Data = audio.AppendBytes(nil, ramp(audio.Samples(audio.MaxChunk, audio.Rate)))
 	var err error
 	n := 0
 	for ; err == nil && n < 100; n++ {
-		err = r.take(ctx, "kitchen", m)
+		err = r.take("kitchen", m)
 	}
 	require.ErrorIs(t, err, audio.ErrChunk)
 	assert.Equal(t, 11, n)
 	m.Retained = true
-	assert.ErrorIs(t, r.take(ctx, "attic", m), errLate)
+	assert.ErrorIs(t, r.take("attic", m), errLate)
 	r.remotes.close()
 	m.Retained = false
-	require.NoError(t, r.take(ctx, "attic", m))
+	require.NoError(t, r.take("attic", m))
 	assert.Len(t, r.remotes.all, 1, "no site begins when the service ends")
 }
 
