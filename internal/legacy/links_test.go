@@ -165,9 +165,11 @@ func TestOldTranscriptsAreHeard(t *testing.T) {
 	stt, wake := pythonSTT(t, bus), bus.Client(t, "wake")
 	finals := servicetest.Collect(t, wake, contract.STTFinal)
 	asks := servicetest.Collect(t, wake, contract.LLMRequest)
+	states := servicetest.Collect(t, wake, contract.DialogueState)
 	bus.Run(t, newRouter(t, func(o *router.Options) { o.Announce, o.WakeAck = false, false }))
 	publish(t, wake, contract.WakeEvent, contract.Wake{Type: contract.WakeHeard})
 	stt.expect("wake: wake")
+	states.Find(t, func(m client.Message[contract.Dialogue]) bool { return m.Data.State == string(router.Listening) }) // what was said before is not for us
 	final(stt, "tell me about pi")
 	got := finals.Next(t)
 	assert.Equal(t, "tell me about pi", got.Data.Text)
