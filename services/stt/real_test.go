@@ -92,7 +92,7 @@ func TestRealSpeech(t *testing.T) {
 			o := Defaults()
 			ms := newMics(&o)
 			ms.join(time.Now(), Room)
-			ms.dialogue(time.Now(), contract.Dialogue{State: contract.Listening, Live: true}, 0, true)
+			ms.dialogue(time.Now(), contract.Dialogue{State: contract.Listening, Live: true}, time.Hour, true)
 			det, err := detector(t)()
 			require.NoError(t, err)
 			s := newSite(&o, Room, ms, det)
@@ -152,7 +152,7 @@ func TestFile(t *testing.T) {
 		o.Microphones = fileEars{"wav:" + path}
 		o.Detector = detector(t)
 	})
-	publish(h, "", contract.DialogueState, contract.Dialogue{State: contract.Listening, Live: true})
+	h.live()
 	for _, p := range phrases {
 		assert.Equal(t, p, h.final.Next(t).Data.Text)
 	}
@@ -182,7 +182,7 @@ func BenchmarkSite(b *testing.B) {
 			o := Defaults()
 			ms := newMics(&o)
 			ms.join(time.Now(), Room)
-			ms.dialogue(time.Now(), contract.Dialogue{State: contract.Idle, Live: v.live}, 0, true)
+			ms.dialogue(time.Now(), contract.Dialogue{State: contract.Idle, Live: v.live}, 1000*time.Hour, true)
 			det, err := detector(b)()
 			require.NoError(b, err)
 			s := newSite(&o, Room, ms, det)
@@ -208,7 +208,7 @@ func BenchmarkSite(b *testing.B) {
 func BenchmarkFinal(b *testing.B) {
 	e := &script{name: "script", say: func([]int16) (recognise.Result, error) { return recognise.Result{Text: "hello", Confidence: 1}, nil }}
 	h := newHouse(b, e)
-	publish(h, "", contract.DialogueState, contract.Dialogue{State: contract.Listening, Live: true})
+	h.live()
 	h.says("open (live)")
 	var took []time.Duration
 	for b.Loop() {
