@@ -33,7 +33,7 @@ func (s *story) at(ms int) time.Time { return s.t0.Add(time.Duration(ms) * time.
 func (s *story) is(ms int, site string, want gate, why ...any) {
 	s.t.Helper()
 	names := []string{"shut", "cut", "rest", "open"}
-	assert.Equal(s.t, names[want], names[s.ms.gate(site, s.at(ms))], append([]any{"at %d ms: %v", ms, why}, nil)...)
+	assert.Equal(s.t, names[want], names[s.ms.gate(site, s.at(ms))], "at %d ms: %v", ms, why)
 }
 
 func (s *story) wake(ms int, origin, kind string) {
@@ -117,7 +117,7 @@ func TestMicStories(t *testing.T) {
 			s.wake(0, Room, "wake")
 			s.mic(100, Room, "mute", "page", -1)
 			s.is(100, Room, shut)
-			s.router(200, "listening", 9000, true)
+			s.router(200, "listening", 100_000_000, true)
 			s.is(200, Room, shut, "live mode does not open what somebody has closed")
 			s.is(99_999_999, Room, shut)
 			s.mic(300, Room, "unmute", "page", 1000)
@@ -164,10 +164,17 @@ func TestMicStories(t *testing.T) {
 			s.tts(1000, Room, "speaking_start", "a")
 			s.is(1000, Room, cut)
 			s.is(1000, "kitchen", open, "it is the room's speaker")
-			s.router(1000, "thinking", 0, true)
+			s.router(1000, "thinking", 45_000, true)
 			s.is(1000, "kitchen", open)
 			s.router(2000, "idle", 0, false)
 			s.is(2000, "kitchen", rest)
+		},
+		"live mode ends with its router": func(s *story) {
+			s.router(0, "listening", 600_000, true)
+			s.is(604_999, Room, open)
+			s.is(605_000, Room, rest)
+			s.router(0, "listening", 0, true)
+			s.is(0, Room, rest, "one of long ago")
 		},
 		"an answer opens a window": func(s *story) {
 			s.tts(0, Room, "speaking_start", "a")
@@ -315,7 +322,7 @@ func TestMicStories(t *testing.T) {
 			s.ms.dialogue(s.at(0), contract.Dialogue{State: "listening"}, time.Minute, true)
 			s.is(1, Room, rest)
 			s.ms.dialogue(s.at(0), contract.Dialogue{State: "listening", Live: true}, time.Minute, true)
-			s.is(1, Room, open, "but live mode")
+			s.is(1, Room, open, "but live mode does")
 		},
 		"a router that goes": func(s *story) {
 			s.router(0, "speaking", 0, false)
@@ -378,6 +385,7 @@ func TestStates(t *testing.T) {
 	s.tts(60, Room, "stopped", "a")
 	s.tts(60, Room, "speaking_end", "a")
 	assert.Contains(t, s.ms.states(s.at(2000)), "room closed (day)")
-	s.router(2000, "idle", 0, true)
-	assert.Contains(t, s.ms.states(s.at(2000)), "room open (live)")
+	s.router(2000, "listening", 1, false)
+	s.router(2001, "listening", 1000, true)
+	assert.Contains(t, s.ms.states(s.at(5000)), "room open (live)")
 }

@@ -19,10 +19,9 @@ type mics struct {
 
 	mu     sync.Mutex
 	all    map[string]*mic // that of the room is always there
-	live   bool
-	routed bool   // there is a router that says when it listens
-	state  string // what it does
-	active string // where somebody spoke, or was answered, last
+	live   time.Time       // live mode, until then
+	routed bool            // there is a router that says when it listens
+	active string          // where somebody spoke, or was answered, last
 	stray  stray
 	echoes echoes
 }
@@ -85,7 +84,7 @@ func (ms *mics) gate(site string, at time.Time) gate {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	if m := ms.all[site]; m != nil {
-		return m.gate(at, ms.live)
+		return m.gate(at, at.Before(ms.live))
 	}
 	return shut
 }
@@ -130,7 +129,7 @@ func (ms *mics) states(now time.Time) []string {
 	var out []string
 	for site, m := range ms.all {
 		if m.users > 0 {
-			out = append(out, plain(site)+" "+m.state(now, ms.live))
+			out = append(out, plain(site)+" "+m.state(now, now.Before(ms.live)))
 		}
 	}
 	slices.Sort(out)
@@ -227,18 +226,27 @@ func (ms *mics) progress(now time.Time, p contract.SpeechProgress, origin string
 	m.sign(now, utt, len(p.Text))
 }
 
+// liveSlack is how long after the end of its time a router may be silent before live mode is over without
+// it.
+const liveSlack = 5 * time.Second
+
 // dialogue handles what the router does. left is how long that may last; retained says that it is
-// not new: nobody knows then how long it is ago.
+// not new.
 func (ms *mics) dialogue(now time.Time, d contract.Dialogue, left time.Duration, retained bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	ms.live, ms.state = d.Live, d.State
+	if ms.live = (time.Time{}); d.Live && left > 0 {
+		ms.live = now.Add(left + liveSlack)
+	}
 	ms.routed = d.Reason != "stopped"
 	if retained {
 		return
 	}
 	switch d.State {
 	case contract.Listening, contract.Interrupted:
+		if d.Live {
+			return
+		}
 		m, _ := ms.of(ms.active)
 		m.openTo(now, now.Add(min(left, ms.o.OpenLimit)), d.State)
 	case contract.Thinking:

@@ -239,7 +239,7 @@ func (r *run) subscribe() error {
 			left := time.Duration(0)
 			if m.Data.Deadline != nil { // by the router's own clock, which may be another one
 				said := m.TS
-				if m.Bare {
+				if m.Bare || m.Retained {
 					said = unix(time.Now())
 				}
 				left = time.Duration(max(0, min(*m.Data.Deadline-said, 3600)) * float64(time.Second))

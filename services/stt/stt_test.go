@@ -93,7 +93,7 @@ func TestStopIsQuick(t *testing.T) {
 	e := says("stop")
 	e.part = func([]int16) string { return "stop" }
 	h := newHouse(t, e, func(o *Options) { o.PartialInterval = 50 * time.Millisecond })
-	publish(h, "", contract.DialogueState, contract.Dialogue{State: contract.Listening, Live: true})
+	h.live()
 	h.says("open (live)")
 	h.room.hear(hush(time.Second))
 	for range 10 {
@@ -142,7 +142,7 @@ func TestHalfDuplex(t *testing.T) {
 	t.Parallel()
 	e := says("I am a robot and I speak.", "What did you say?")
 	h := newHouse(t, e)
-	publish(h, "", contract.DialogueState, contract.Dialogue{State: contract.Listening, Live: true})
+	h.live()
 	h.says("open (live)")
 	publish(h, "", contract.TTSSay, contract.Say{Text: "I am a robot, and I speak.", UttID: new("a")})
 	publish(h, "", contract.TTSStatus, contract.SpeechStatus{Event: contract.SpeakingStart, Text: "I am a robot, and I speak.", UttID: new("a")})
@@ -201,7 +201,7 @@ func TestSlowEngine(t *testing.T) {
 		}
 	}
 	h := newHouse(t, e, func(o *Options) { o.Patience = time.Minute })
-	publish(h, "", contract.DialogueState, contract.Dialogue{State: contract.Listening, Live: true})
+	h.live()
 	h.says("open (live)")
 	begin := time.Now()
 	for i := range 10 {
@@ -320,7 +320,7 @@ func TestMonologue(t *testing.T) {
 	t.Parallel()
 	e := says("words and words")
 	h := newHouse(t, e)
-	publish(h, "", contract.DialogueState, contract.Dialogue{State: contract.Listening, Live: true})
+	h.live()
 	h.says("open (live)")
 	n := 0
 	h.room.hear(hum(time.Second))

@@ -267,4 +267,10 @@ func (h *house) wake(origin string) contract.HealthPing {
 	return h.says(site + " open")
 }
 
+// live opens all microphones for an hour.
+func (h *house) live() {
+	h.t.Helper()
+	publish(h, "", contract.DialogueState, contract.Dialogue{State: contract.Listening, Live: true, Deadline: new(unix(time.Now()) + 3600)})
+}
+
 var errScript = errors.New("no ears today")
