@@ -249,6 +249,7 @@ func TestWyomingFails(t *testing.T) {
 		require.NoError(t, e.Close())
 		_, err := s.Finish(t.Context())
 		require.Error(t, err)
+		require.NotContains(t, err.Error(), "no transcript in", "it was not waited for")
 		_, err = e.Begin(t.Context(), Utterance{})
 		require.ErrorIs(t, err, errClosed)
 	})
