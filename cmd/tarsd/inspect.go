@@ -72,12 +72,12 @@ func (c inspectCmd) Run(ctx context.Context, std stdio) error {
 		}
 	}
 	defer where.Close()
+	if err := c.complete(&where.Client); err != nil {
+		return err
+	}
 	out, _ := std.Out.(*os.File)
 	if c.JSON || out == nil || !isatty.IsTerminal(out.Fd()) {
 		return c.lines(ctx, where.Client, std)
-	}
-	if err := c.complete(&where.Client); err != nil {
-		return err
 	}
 	f, err := feed.Connect(ctx, feed.Options{Client: where.Client, Filters: c.Filter, Admin: where.Admin})
 	if err != nil {
@@ -120,21 +120,33 @@ func (c inspectCmd) lines(ctx context.Context, o client.Options, std stdio) erro
 	if c.Count > 0 {
 		args = append(args, "-C", strconv.Itoa(c.Count))
 	}
-	if c.User != "" {
-		args = append(args, "-u", c.User)
+	getenv := os.Getenv
+	if o.Credentials != nil {
+		user, password, err := o.Credentials(ctx)
+		if err != nil {
+			return err
+		}
+		args = append(args, "-u", user)
+		getenv = func(string) string { return string(password) } // sub asks for the password only
 	}
 	if c.CAFile != "" {
 		args = append(args, "--cafile", c.CAFile)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	over := make(chan struct{})
 	if c.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
-		defer cancel()
+		// Not the context's deadline, which sub would call an error even where enough has come.
+		defer time.AfterFunc(c.Timeout, func() { close(over); cancel() }).Stop()
 	}
 	out := &lineCounter{w: std.Out}
-	code := mqttcli.Sub(ctx, args, mqttcli.Streams{In: std.In, Out: out, Err: std.Err, Getenv: os.Getenv})
-	if code == int(codeNothing) && c.Count == 0 && out.n > 0 {
-		code = 0 // the time is over, and that is what was asked for
+	code := mqttcli.Sub(ctx, args, mqttcli.Streams{In: std.In, Out: out, Err: std.Err, Getenv: getenv})
+	select {
+	case <-over:
+		if out.n < max(c.Count, 1) {
+			return codeNothing
+		}
+	default:
 	}
 	return exitStatus(code)
 }

@@ -30,7 +30,8 @@ type Model struct {
 	checked  int
 	skipped  uint64 // messages that were not checked
 
-	turns      []*Turn // oldest first
+	turns      []*Turn  // oldest first
+	orphan     *Message // began an exchange, without an id
 	violations ring[Violation]
 	drops      ring[Drop]
 	broken     uint64 // violations, all

@@ -103,10 +103,19 @@ func (m *Model) Rows(open map[*Node]bool, filter, search *Query) []Row {
 		}
 		return true
 	}
-	for _, k := range m.Root.kids {
-		walk(k)
-	}
+	m.top(func(k *Node) { walk(k) })
 	return rows
+}
+
+// top walks the first levels, those of the broker itself last.
+func (m *Model) top(f func(*Node)) {
+	for _, own := range []bool{false, true} {
+		for _, k := range m.Root.kids {
+			if strings.HasPrefix(k.Name, "$") == own {
+				f(k)
+			}
+		}
+	}
 }
 
 // Find is the next topic after from that search chooses and filter does not hide, in the order of the
@@ -133,9 +142,7 @@ func (m *Model) Find(search, filter *Query, from *Node, back bool) *Node {
 			walk(k)
 		}
 	}
-	for _, k := range m.Root.kids {
-		walk(k)
-	}
+	m.top(walk)
 	pick := func(a, b *Node) *Node {
 		if a != nil {
 			return a

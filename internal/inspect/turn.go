@@ -96,19 +96,20 @@ func (m *Model) hear(msg *Message) {
 	if part == nil && id == "" {
 		return
 	}
-	if id == "" || len(id) > maxText {
-		e, _, ok := contract.Peek(msg.Payload)
-		if !ok || e.ID == "" || len(e.ID) > maxText {
+	named := id != "" && len(id) <= maxText
+	if !named {
+		e, _, _ := contract.Peek(msg.Payload)
+		if id = e.ID; id == "" || len(id) > maxText {
+			m.nameless(msg)
 			return
 		}
-		id = e.ID
 	}
 	t := m.turnOf(id)
 	if t == nil {
 		if part == nil {
 			return
 		}
-		if t = m.begin(msg, id); t == nil {
+		if t = m.begin(msg, id, named); t == nil {
 			return
 		}
 	}
@@ -122,6 +123,18 @@ func (m *Model) hear(msg *Message) {
 	}
 }
 
+// nameless keeps the newest message that began an exchange without an id, such as a bare text that
+// somebody typed: whoever takes it up gives the turn an id of its own, within moments.
+func (m *Model) nameless(msg *Message) {
+	switch msg.Topic {
+	case contract.WakeEvent.Name, contract.DialogueText.Name, contract.STTFinal.Name:
+		m.orphan = &Message{Topic: msg.Topic, Payload: msg.Payload, At: msg.At}
+	}
+}
+
+// moments is within what time a message without an id is taken up.
+const moments = 3 * time.Second
+
 func (m *Model) turnOf(id string) *Turn {
 	for i := len(m.turns) - 1; i >= 0; i-- {
 		if slices.Contains(m.turns[i].ids, id) {
@@ -131,8 +144,9 @@ func (m *Model) turnOf(id string) *Turn {
 	return nil
 }
 
-// begin makes a turn for a message of none that is known, or nil if the message does not begin one.
-func (m *Model) begin(msg *Message, id string) *Turn {
+// begin makes a turn for a message of none that is known, or nil if the message does not begin one. named
+// says that it carries the id of its turn, not only its own.
+func (m *Model) begin(msg *Message, id string, named bool) *Turn {
 	switch msg.Topic {
 	case contract.WakeEvent.Name:
 		w, err := contract.WakeEvent.Decode(msg.Payload)
@@ -140,7 +154,9 @@ func (m *Model) begin(msg *Message, id string) *Turn {
 			return nil
 		}
 	case contract.DialogueState.Name, contract.TTSStatus.Name, contract.TTSProgress.Name:
-		return nil // they also tell of what is no exchange, such as an announcement
+		if !named || m.orphan == nil || msg.At.Sub(m.orphan.At) > moments {
+			return nil // they also tell of what is no exchange, such as an announcement
+		}
 	case contract.STTFinal.Name, contract.STTPartial.Name:
 		// Who does not know turns gives the transcript an id of its own.
 		if n := len(m.turns); n > 0 {
@@ -156,6 +172,11 @@ func (m *Model) begin(msg *Message, id string) *Turn {
 		m.turns = slices.Delete(m.turns, 0, 1)
 	}
 	m.turns = append(m.turns, t)
+	if o := m.orphan; o != nil && msg.At.Sub(o.At) <= moments {
+		m.orphan = nil
+		steps[o.Topic](t, o)
+		t.Messages++
+	}
 	return t
 }
 

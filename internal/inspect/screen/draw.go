@@ -60,7 +60,7 @@ func (c *canvas) title() string {
 		state = "● connected"
 	}
 	total, size := c.m.Totals()
-	right := fmt.Sprintf("%s  %s  %s %s ", state, number(total)+" messages, "+bytes(size), perSecond(c.m.Rate(c.now)), "")
+	right := fmt.Sprintf("%s  %s (%s)  %s ", state, messages(total), bytes(size), fit(perSecond(c.m.Rate(c.now)), rateWidth))
 	if on, n := c.m.Paused(); on {
 		right = fmt.Sprintf("PAUSED, %s more counted  ", number(n)) + right
 	}
@@ -68,7 +68,7 @@ func (c *canvas) title() string {
 	if name == "" {
 		name = "MQTT broker"
 	}
-	left := " " + inspect.Clean(name+" at "+st.Where)
+	left := " " + inspect.Clean(strings.Replace(name, " version ", " ", 1)+" at "+st.Where)
 	right = fit(right, min(len([]rune(right)), c.w-12))
 	return c.st.bar.Render(fit(left, c.w-len([]rune(right))-1) + " " + right)
 }

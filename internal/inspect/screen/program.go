@@ -63,7 +63,9 @@ type (
 	sentMsg   struct{ text string }
 )
 
-func tick() tea.Cmd { return tea.Tick(time.Second/fps, func(t time.Time) tea.Msg { return tickMsg(t) }) }
+func tick() tea.Cmd {
+	return tea.Tick(time.Second/fps, func(t time.Time) tea.Msg { return tickMsg(t) })
+}
 
 // Init implements tea.Model.
 func (p *program) Init() tea.Cmd {

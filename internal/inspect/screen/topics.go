@@ -134,7 +134,7 @@ func (c *canvas) detail(w int) []string {
 	if e == nil {
 		return append(out, fit("no value was kept", w))
 	}
-	history := max((c.h-len(out))/3, 3)
+	history := max(min((c.h-len(out))/3, len(n.History())+1), 2)
 	out = append(out, c.value(e, w, c.h-len(out)-history)...)
 	return append(out, c.history(w, history)...)
 }

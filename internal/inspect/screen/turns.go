@@ -116,7 +116,11 @@ func (c *canvas) turn(t *inspect.Turn) []string {
 	waiting := living
 	for _, s := range inspect.Stages() {
 		at := t.At(s)
-		label := " " + fit(s.String(), 12)
+		name := s.String()
+		if s == inspect.Begun && t.Typed {
+			name = "typed"
+		}
+		label := " " + fit(name, 12)
 		switch {
 		case !at.IsZero():
 			step := ""
