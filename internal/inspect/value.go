@@ -12,6 +12,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tarsd/tarsd/services/contract"
 )
 
 // Kind is what a payload looks like.
@@ -178,7 +180,8 @@ func Clean(s string) string {
 	return b.String()
 }
 
-// Line is a payload in one line, of at most n bytes.
+// Line is a payload in one line, of at most n bytes. Of an envelope it is the data: the rest is the same
+// on each line.
 func Line(e *Entry, n int) string {
 	switch p := e.Payload; {
 	case e.Shed:
@@ -192,6 +195,9 @@ func Line(e *Entry, n int) string {
 		}
 		return fmt.Sprintf("(%d bytes)", e.Size)
 	default:
+		if _, data, ok := contract.Peek(p); ok {
+			p = data
+		}
 		p = p[:min(len(p), n)]
 		return Clean(strings.Join(strings.Fields(string(bytes.ToValidUTF8(p, nil))), " "))
 	}

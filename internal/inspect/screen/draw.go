@@ -60,6 +60,9 @@ func (c *canvas) title() string {
 		state = "● connected"
 	}
 	total, size := c.m.Totals()
+	if c.s.narrow() {
+		state = state[:len("●")]
+	}
 	right := fmt.Sprintf("%s  %s (%s)  %s ", state, messages(total), bytes(size), fit(perSecond(c.m.Rate(c.now)), rateWidth))
 	if on, n := c.m.Paused(); on {
 		right = fmt.Sprintf("PAUSED, %s more counted  ", number(n)) + right

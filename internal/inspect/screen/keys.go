@@ -32,6 +32,7 @@ func viewOf(key string) (view, bool) {
 
 // key takes one key.
 func (s *State) key(m *inspect.Model, k tea.KeyPressMsg, now time.Time) action {
+	s.touched = true
 	if k.String() == "ctrl+c" {
 		return action{quit: true}
 	}
@@ -252,6 +253,7 @@ func (s *State) click(m *inspect.Model, x, y int) {
 	if s.input != nil {
 		return
 	}
+	s.touched = true
 	if y == 1 {
 		c := &canvas{m: m, s: s}
 		at := 0
@@ -319,19 +321,19 @@ func (s *State) scroll(m *inspect.Model, x, y int, up bool) {
 
 // title shortens a topic for a question.
 func title(topic string) string {
-	const most = 40
+	const most = 32
 	if r := []rune(topic); len(r) > most {
 		return "…" + string(r[len(r)-most:])
 	}
 	return topic
 }
 
-// count words a number of messages to clear.
-func clearing(topics []string) string {
+// clearing is the question before retained messages at and below a topic are cleared.
+func clearing(at string, topics []string) string {
 	if len(topics) == 1 {
 		return fmt.Sprintf("clear the retained message on %s? (y/n)", title(topics[0]))
 	}
-	return fmt.Sprintf("%d retained messages, from %s to %s: type %q to clear them:", len(topics), title(topics[0]), title(topics[len(topics)-1]), clearWord(topics))
+	return fmt.Sprintf("type %q to clear what is retained at %s and below:", clearWord(topics), title(at))
 }
 
 // clearWord is what has to be typed to clear many: nobody types that by mistake.

@@ -63,9 +63,9 @@ func (s *State) askClear(now time.Time) {
 	case len(topics) > maxClear:
 		s.say(now, fmt.Sprintf("%d retained messages are more than the %d that are cleared at once: go further down", len(topics), maxClear))
 	case len(topics) == 1:
-		s.input = &prompt{kind: askClear, label: clearing(topics), topics: topics}
+		s.input = &prompt{kind: askClear, label: clearing(s.selected.Path, topics), topics: topics}
 	default:
-		s.ask(&prompt{kind: askClears, label: clearing(topics), topics: topics, word: clearWord(topics)}, "")
+		s.ask(&prompt{kind: askClears, label: clearing(s.selected.Path, topics), topics: topics, word: clearWord(topics)}, "")
 	}
 }
 

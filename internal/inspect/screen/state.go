@@ -45,6 +45,7 @@ type State struct {
 	focus pane
 
 	selected       *inspect.Node
+	touched        bool // somebody chose; until then the first row is selected
 	open           map[*inspect.Node]bool
 	top            int // first row of the tree that is shown
 	filter, search *inspect.Query
@@ -126,6 +127,10 @@ func (s *State) before(e *inspect.Entry) *inspect.Entry {
 func (s *State) settle(m *inspect.Model) []inspect.Row {
 	rows := m.Rows(s.open, s.filter, s.search)
 	at := s.row(rows)
+	if !s.touched && at > 0 {
+		s.pick(rows[0].Node)
+		at = 0
+	}
 	if at < 0 && len(rows) > 0 {
 		at = min(max(s.cursor[viewTopics], 0), len(rows)-1)
 		s.pick(rows[at].Node)
