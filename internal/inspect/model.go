@@ -63,24 +63,16 @@ func (m *Model) Add(msg Message) {
 	n := m.node(msg.Topic)
 	if n == nil {
 		m.beyond++
-		return
+	} else {
+		n.count(&msg)
 	}
-	n.Count++
-	n.Bytes += uint64(len(msg.Payload))
-	fresh, sec := n.Count == 1, msg.At.Unix()
-	for p := n; p != nil; p = p.Parent {
-		p.Below++
-		p.rate.add(sec)
-		if fresh {
-			p.Topics++
-		}
-	}
-	n.retain(&msg)
 	if m.paused {
 		m.unkept++
 		return
 	}
-	m.keep(n, &msg)
+	if n != nil {
+		m.keep(n, &msg)
+	}
 	if strings.HasPrefix(msg.Topic, "$SYS/") {
 		m.system(&msg)
 		return
@@ -132,7 +124,7 @@ func (m *Model) Topic(topic string) *Node {
 	return nil
 }
 
-// check judges a message by the contract, as many a second as the limit says.
+// check judges a message by the contract, as many a second as the limit says. n is nil beyond the tree.
 func (m *Model) check(n *Node, msg *Message) {
 	if len(msg.Payload) == 0 && msg.Retain { // it clears
 		return
@@ -148,7 +140,9 @@ func (m *Model) check(n *Node, msg *Message) {
 		return
 	}
 	if err := contract.Validate(msg.Topic, msg.Payload); err != nil {
-		n.Violations++
+		if n != nil {
+			n.Violations++
+		}
 		m.broken++
 		m.violations.add(Violation{At: msg.At, Topic: msg.Topic, Problem: clip(err.Error()), From: source(msg)})
 	}

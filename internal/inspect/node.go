@@ -50,6 +50,21 @@ func (n *Node) Last() *Entry {
 // IsTopic reports whether messages came on the node itself.
 func (n *Node) IsTopic() bool { return n.Count > 0 }
 
+// count notes a message on the node, here and above.
+func (n *Node) count(msg *Message) {
+	n.Count++
+	n.Bytes += uint64(len(msg.Payload))
+	fresh, sec := n.Count == 1, msg.At.Unix()
+	for p := n; p != nil; p = p.Parent {
+		p.Below++
+		p.rate.add(sec)
+		if fresh {
+			p.Topics++
+		}
+	}
+	n.retain(msg)
+}
+
 // kid finds the level of that name below, or where it belongs.
 func (n *Node) kid(name string) (int, bool) {
 	return slices.BinarySearchFunc(n.kids, name, func(k *Node, name string) int { return strings.Compare(k.Name, name) })
