@@ -63,6 +63,8 @@ func (m *Model) Add(msg Message) {
 	n := m.node(msg.Topic)
 	if n == nil {
 		m.beyond++
+		m.Root.Below++
+		m.Root.rate.add(msg.At.Unix())
 	} else {
 		n.count(&msg)
 	}

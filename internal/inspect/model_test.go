@@ -289,7 +289,7 @@ func FuzzAdd(f *testing.F) {
 		for _, n := range m.topics {
 			for _, e := range n.History() {
 				for _, hex := range []bool{false, true} {
-					for _, l := range ValueOf(e, hex).Lines {
+					for _, l := range ValueOf(e, hex, 80).Lines {
 						require.Equal(t, l, Clean(l))
 					}
 				}

@@ -42,8 +42,8 @@ type Value struct {
 }
 
 // ValueOf finds out what a payload is and writes it in lines without control characters. With
-// asHex the lines are a hex dump whatever it is.
-func ValueOf(e *Entry, asHex bool) Value {
+// asHex the lines are a hex dump whatever it is, as wide as fits into w cells: 4, 8 or 16 bytes.
+func ValueOf(e *Entry, asHex bool, w int) Value {
 	v := Value{}
 	switch p := e.Payload; {
 	case e.Shed:
@@ -62,7 +62,7 @@ func ValueOf(e *Entry, asHex bool) Value {
 		v.Kind, v.About = Binary, "binary"
 	}
 	if asHex || v.Lines == nil {
-		v.Lines = hexLines(e.Payload)
+		v.Lines = hexLines(e.Payload, w)
 	}
 	return v
 }
@@ -125,20 +125,21 @@ func textLines(p []byte) []string {
 	return lines
 }
 
-// hexLines are 16 bytes a line, with their offset and as letters.
-func hexLines(p []byte) []string {
+// hexLines are a hex dump: the offset, the bytes, and the same as letters.
+func hexLines(p []byte, w int) []string {
+	per := 16
+	for per > 4 && 7+4*per > w {
+		per /= 2
+	}
 	var lines []string
-	for at := 0; at < len(p); at += 16 {
+	for at := 0; at < len(p); at += per {
 		if len(lines) == maxLines {
 			return append(lines, "…")
 		}
-		row := p[at:min(at+16, len(p))]
+		row := p[at:min(at+per, len(p))]
 		var b strings.Builder
 		fmt.Fprintf(&b, "%04x  ", at)
-		for i := range 16 {
-			if i == 8 {
-				b.WriteByte(' ')
-			}
+		for i := range per {
 			if i < len(row) {
 				b.WriteString(hex.EncodeToString(row[i:i+1]) + " ")
 			} else {

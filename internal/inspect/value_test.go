@@ -32,29 +32,31 @@ func TestValueOf(t *testing.T) {
 		"JSON":    {entry(`{"b":1.50,"a":[1,{}]}`), false, JSON, "JSON", []string{"{", `  "b": 1.50,`, `  "a": [`, "    1,", "    {}", "  ]", "}"}},
 		"text":    {entry("a\tb\r\nc\n"), false, Text, "text", []string{"a  b", "c"}},
 		"number":  {entry("12.5"), false, JSON, "JSON", []string{"12.5"}},
-		"binary":  {entry("\x00\x01AB\xff567890123456"), false, Binary, "binary", []string{"0000  00 01 41 42 ff 35 36 37  38 39 30 31 32 33 34 35  ..AB.56789012345", "0010  36                                                6"}},
-		"as hex":  {entry("{}"), true, JSON, "JSON", []string{"0000  7b 7d                                             {}"}},
-		"escape":  {entry("\x1b]0;x\a"), false, Binary, "binary", []string{"0000  1b 5d 30 3b 78 07                                 .]0;x."}},
+		"binary":  {entry("\x00\x01AB\xff567890123456"), false, Binary, "binary", []string{"0000  00 01 41 42 ff 35 36 37 38 39 30 31 32 33 34 35  ..AB.56789012345", "0010  36                                               6"}},
+		"as hex":  {entry("{}"), true, JSON, "JSON", []string{"0000  7b 7d                                            {}"}},
+		"escape":  {entry("\x1b]0;x\a"), false, Binary, "binary", []string{"0000  1b 5d 30 3b 78 07                                .]0;x."}},
 		"cut":     {cut, false, Text, "text", []string{"ab·"}},
-		"invalid": {entry("ab\xc3"), false, Binary, "binary", []string{"0000  61 62 c3                                          ab."}},
+		"invalid": {entry("ab\xc3"), false, Binary, "binary", []string{"0000  61 62 c3                                         ab."}},
 		"shed":    {&Entry{Size: 9, Shed: true}, false, Binary, "given up to save memory", nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v := ValueOf(tt.e, tt.hex)
+			v := ValueOf(tt.e, tt.hex, 71)
 			assert.Equal(t, tt.kind, v.Kind)
 			assert.Equal(t, tt.about, v.About)
 			assert.Equal(t, tt.lines, v.Lines)
 		})
 	}
-	v := ValueOf(entry(pic.String()), false)
+	v := ValueOf(entry(pic.String()), false, 80)
 	assert.Equal(t, Picture, v.Kind)
 	assert.Equal(t, "PNG picture, 7×5", v.About)
 	assert.NotEmpty(t, v.Lines)
-	long := ValueOf(entry(strings.Repeat("x\n", maxLines+5)), false).Lines
+	assert.Equal(t, []string{"0000  30 31 32 33 34 35 36 37  01234567", "0008  38                       8"}, ValueOf(entry("012345678"), true, 39).Lines)
+	assert.Equal(t, []string{"0000  30 31 32 33  0123", "0004  34           4"}, ValueOf(entry("01234"), true, 20).Lines)
+	long := ValueOf(entry(strings.Repeat("x\n", maxLines+5)), false, 80).Lines
 	assert.Len(t, long, maxLines+1)
-	assert.Len(t, ValueOf(entry(strings.Repeat("é", maxLine)), false).Lines[0], maxLine+len("…"))
+	assert.Len(t, ValueOf(entry(strings.Repeat("é", maxLine)), false, 80).Lines[0], maxLine+len("…"))
 }
 
 func TestClean(t *testing.T) {

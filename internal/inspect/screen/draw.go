@@ -11,7 +11,7 @@ import (
 // Draw is the screen: H lines of W cells.
 func Draw(m *inspect.Model, s *State, now time.Time) string {
 	if s.W < minW || s.H < minH {
-		return fit(fmt.Sprintf("the window is too small: at least %d×%d", minW, minH), max(s.W, 1))
+		return fit(fmt.Sprintf("too small: needs %d×%d", minW, minH), max(s.W, 1))
 	}
 	c := &canvas{m: m, s: s, now: now, st: newStyles(s.Dark), w: s.W, h: s.body()}
 	rows := s.settle(m)
@@ -98,6 +98,17 @@ func (c *canvas) tabTexts() [views]string {
 	if n := broken + drops; n > 0 {
 		t[viewProblems] += " (" + number(n) + ")"
 	}
+	if c.s.W < 62 { // the keys of the others, and how many problems there are
+		for i := range t {
+			key, rest, _ := strings.Cut(t[i], " ")
+			if _, problems, has := strings.Cut(rest, " "); view(i) != c.s.view && has {
+				key += " " + problems
+			}
+			if view(i) != c.s.view {
+				t[i] = key
+			}
+		}
+	}
 	return t
 }
 
@@ -159,8 +170,8 @@ func (c *canvas) hints() [][2]string {
 	}
 	if c.s.view == viewTopics {
 		return [][2]string{
-			{"/", "search"}, {"f", "filter"}, {"o O", "fold"}, {"Tab", "pane"}, {"Space", pause}, {"d", "diff"}, {"x", "hex"}, {"p", "publish"},
-			{"D", "clear"}, {"?", "help"}, {"q", "quit"},
+			{"/", "search"}, {"f", "filter"}, {"o O", "fold"}, {"Tab", "pane"}, {"Space", pause}, {"?", "help"}, {"q", "quit"}, {"d", "diff"},
+			{"x", "hex"}, {"p", "publish"}, {"D", "clear"},
 		}
 	}
 	return [][2]string{{"↑↓", "choose"}, {"Esc", "topics"}, {"Space", pause}, {"?", "help"}, {"q", "quit"}}

@@ -187,7 +187,7 @@ func (p *prompt) question() string {
 	}
 	text := fmt.Sprintf("publish %d bytes on %s, QoS %d%s? (y/n)", len(p.payload), title(p.topics[0]), p.qos, retain)
 	if err := contract.Validate(p.topics[0], p.payload); err != nil && len(p.payload) > 0 {
-		text = "BREAKS THE CONTRACT: " + err.Error() + " – " + text
+		text += " BREAKS THE CONTRACT: " + err.Error()
 	}
 	return text
 }

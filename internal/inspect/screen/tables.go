@@ -129,7 +129,7 @@ func (c *canvas) clients() []string {
 }
 
 func (c *canvas) partly() string {
-	return "Only who came, went or lost something since; queues and figures need the admin socket of a tarsd on this machine."
+	return "Who came, went or lost something since; more by the admin socket of a tarsd."
 }
 
 // text are lines of prose.
@@ -180,7 +180,7 @@ func (c *canvas) health() []string {
 	out := c.page(c.table(cols, rows, look, c.h-1), c.w, c.h-1)
 	note := " * is required; the verdict of the broker, as tarsd status shows it"
 	if !full {
-		note = " what was said last on system/health; the broker's verdict needs the admin socket"
+		note = " what was said last on system/health; the verdict needs the admin socket"
 	}
 	return append(out, c.st.dim.Render(fit(note, c.w)))
 }

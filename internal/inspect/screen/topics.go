@@ -121,7 +121,11 @@ func (c *canvas) detail(w int) []string {
 		add("a minute: " + spark(n.Spark(c.now, max(min(w-12, 59), 1))))
 		return append(out, c.busiest(n, w)...)
 	}
-	add(fmt.Sprintf("%s, %s %s", messages(n.Count), bytes(n.Bytes), perSecond(n.Rate(c.now))))
+	rate := perSecond(n.Rate(c.now))
+	if rate != "" {
+		rate = ", " + rate
+	}
+	add(messages(n.Count) + ", " + bytes(n.Bytes) + rate)
 	add(c.retained(n))
 	if text := law(n); text != "" {
 		if n.Violations > 0 {
@@ -193,7 +197,7 @@ func (c *canvas) busiest(n *inspect.Node, w int) []string {
 
 // value is the payload of a message, in h lines with its head.
 func (c *canvas) value(e *inspect.Entry, w, h int) []string {
-	v := inspect.ValueOf(e, c.s.hex)
+	v := inspect.ValueOf(e, c.s.hex, w)
 	head := fmt.Sprintf("%s  %s, %s", clock(e.At), v.About, bytes(uint64(e.Size))) //nolint:gosec // not negative
 	if e.Cut() {
 		head += fmt.Sprintf(", the first %s", bytes(uint64(len(e.Payload))))
@@ -218,7 +222,7 @@ func (c *canvas) value(e *inspect.Entry, w, h int) []string {
 		}
 		out = append(out, c.st.dim.Render(fit(inspect.Clean(p.Key+": "+p.Value), w)))
 	}
-	lines, styled := c.lines(e, v)
+	lines, styled := c.lines(e, v, w)
 	var wrapped []string
 	for i, l := range lines {
 		for piece := range strings.SplitSeq(ansi.Hardwrap(l, w, true), "\n") {
@@ -234,7 +238,7 @@ func (c *canvas) value(e *inspect.Entry, w, h int) []string {
 }
 
 // lines are those of a value, or of its difference from the one before, and how each is to look.
-func (c *canvas) lines(e *inspect.Entry, v inspect.Value) (lines []string, style func(int) lipgloss.Style) {
+func (c *canvas) lines(e *inspect.Entry, v inspect.Value, w int) (lines []string, style func(int) lipgloss.Style) {
 	plain := func(int) lipgloss.Style { return lipgloss.NewStyle() }
 	if !c.s.diff {
 		return v.Lines, plain
@@ -243,7 +247,7 @@ func (c *canvas) lines(e *inspect.Entry, v inspect.Value) (lines []string, style
 	if last == nil {
 		return append([]string{"(no message before this one is kept)"}, v.Lines...), plain
 	}
-	d, ok := inspect.Diff(inspect.ValueOf(last, c.s.hex).Lines, v.Lines)
+	d, ok := inspect.Diff(inspect.ValueOf(last, c.s.hex, w).Lines, v.Lines)
 	if !ok {
 		return append([]string{"(too long to compare)"}, v.Lines...), plain
 	}
