@@ -57,7 +57,8 @@ type Feed struct {
 const (
 	queue     = 4096            // messages that wait for the model; a fifth of a second at 20,000 a second
 	askEvery  = 2 * time.Second // the admin
-	goodbye   = 2 * time.Second
+	drain     = time.Second // for what was published and not acknowledged
+	goodbye   = 3 * time.Second
 	maxPacket = 16 << 20
 )
 
@@ -76,6 +77,7 @@ func Connect(ctx context.Context, o Options) (*Feed, error) {
 	co := o.Client
 	co.ID = "tarsd-inspect-" + client.NewID()[:8]
 	co.Name, co.NoHealth, co.Heartbeat, co.SessionExpiry, co.MaxPacket = "inspect", true, -1, -1, maxPacket
+	co.Drain = drain
 	co.Log = zerolog.Nop() // the screen shows what is the matter
 	c, err := client.Connect(ctx, co)
 	if err != nil {
@@ -217,7 +219,7 @@ func (f *Feed) Keeper(ctx context.Context, topic string) (k Keeper, ok bool) {
 	return k, ok && err == nil
 }
 
-// Close ends the connection.
+// Close ends the connection. The error tells of what was published and could not be sent.
 func (f *Feed) Close() error {
 	f.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), goodbye)

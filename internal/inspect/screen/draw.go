@@ -63,7 +63,7 @@ func (c *canvas) title() string {
 	if c.s.narrow() {
 		state = state[:len("●")]
 	}
-	right := fmt.Sprintf("%s  %s (%s)  %s ", state, messages(total), bytes(size), fit(perSecond(c.m.Rate(c.now)), rateWidth))
+	right := fmt.Sprintf("%s  %s (%s)  %s ", state, messages(total), volume(size), fit(perSecond(c.m.Rate(c.now)), rateWidth))
 	if on, n := c.m.Paused(); on {
 		right = fmt.Sprintf("PAUSED, %s more counted  ", number(n)) + right
 	}

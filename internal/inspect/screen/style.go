@@ -72,8 +72,8 @@ func number(n uint64) string {
 	return fmt.Sprintf("%dG", n/1_000_000_000)
 }
 
-// bytes is a size in few letters.
-func bytes(n uint64) string {
+// volume is a size in few letters.
+func volume(n uint64) string {
 	switch {
 	case n < 10_000:
 		return fmt.Sprintf("%d B", n)

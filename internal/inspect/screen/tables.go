@@ -116,7 +116,7 @@ func (c *canvas) clients() []string {
 	k := list[c.s.cursor[viewClients]]
 	more := fmt.Sprintf(" %s at %s on %s", inspect.Clean(k.ID), inspect.Clean(k.Remote), inspect.Clean(k.Listener))
 	if k.QueuedBytes+k.BufferedBytes > 0 {
-		more += fmt.Sprintf(", %s queued, %s for the socket", bytes(uint64(k.QueuedBytes)), bytes(uint64(k.BufferedBytes))) //nolint:gosec // not negative
+		more += fmt.Sprintf(", %s queued, %s for the socket", volume(uint64(k.QueuedBytes)), volume(uint64(k.BufferedBytes))) //nolint:gosec // not negative
 	}
 	if !k.LastPacket.IsZero() {
 		more += ", last packet " + ago(c.now, k.LastPacket)

@@ -125,7 +125,7 @@ func (c *canvas) detail(w int) []string {
 	if rate != "" {
 		rate = ", " + rate
 	}
-	add(messages(n.Count) + ", " + bytes(n.Bytes) + rate)
+	add(messages(n.Count) + ", " + volume(n.Bytes) + rate)
 	add(c.retained(n))
 	if text := law(n); text != "" {
 		if n.Violations > 0 {
@@ -198,9 +198,9 @@ func (c *canvas) busiest(n *inspect.Node, w int) []string {
 // value is the payload of a message, in h lines with its head.
 func (c *canvas) value(e *inspect.Entry, w, h int) []string {
 	v := inspect.ValueOf(e, c.s.hex, w)
-	head := fmt.Sprintf("%s  %s, %s", clock(e.At), v.About, bytes(uint64(e.Size))) //nolint:gosec // not negative
+	head := fmt.Sprintf("%s  %s, %s", clock(e.At), v.About, volume(uint64(e.Size))) //nolint:gosec // not negative
 	if e.Cut() {
-		head += fmt.Sprintf(", the first %s", bytes(uint64(len(e.Payload))))
+		head += fmt.Sprintf(", the first %s", volume(uint64(len(e.Payload))))
 	}
 	if e.Retain {
 		head += " ®"
