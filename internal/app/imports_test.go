@@ -17,9 +17,11 @@ const module = "github.com/tarsd/tarsd"
 // edges says which packages of ours a package may import, tests aside. It is the direction that
 // ARCHITECTURE.md draws: a new edge is a decision, and belongs there too.
 var edges = map[string][]string{
-	"cmd/tarsd": {"internal/app", "internal/audio", "internal/config", "internal/mqttcli"},
+	"cmd/tarsd": {
+		"internal/app", "internal/audio", "internal/config", "internal/inspect/feed", "internal/inspect/screen", "internal/mqttcli", "services/client",
+	},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "storage", "web", "services/movement", "services/movement/plan",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/use", "internal/inspect", "internal/inspect/feed", "internal/trace", "internal/wire", "services", "services/client", "services/contract", "services/camera", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/router", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "storage", "web", "services/movement", "services/movement/plan",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -31,9 +33,14 @@ var edges = map[string][]string{
 	"hooks/delivery": {"broker", "internal/wire", "storage"},
 	"broker":         {"internal/wire"},
 
-	"internal/audio":        {},
-	"internal/config":       {},
-	"internal/mqttcli":      {},
+	"internal/audio":   {},
+	"internal/config":  {},
+	"internal/mqttcli": {},
+
+	"internal/inspect":        {"services/contract"},
+	"internal/inspect/feed":   {"internal/inspect", "services/client"},
+	"internal/inspect/screen": {"internal/inspect", "internal/inspect/feed", "services/contract"},
+
 	"internal/trace":        {"services/client"},
 	"internal/wire":         {},
 	"internal/engine/use":   {"internal/engine/nn"},
@@ -106,6 +113,7 @@ var edges = map[string][]string{
 	"internal/esp32":         {},
 	"bench/cmd":              {"internal/crash/daemon", "internal/crash/rawmqtt"},
 	"bench/camera":           {"services/client"},
+	"bench/inspect":          {"internal/inspect", "internal/inspect/feed", "internal/inspect/screen", "services/client"},
 	"bench/durable":          {"internal/crash/daemon", "internal/crash/rawmqtt"},
 }
 
@@ -119,6 +127,7 @@ var owners = map[string][]string{
 	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/audio", "internal/mqttcli", "services/client"},
 	"github.com/eclipse/":                        {"internal/mqttcli", "services/client"},
 	"github.com/alecthomas/kong":                 {"cmd/tarsd"},
+	"charm.land/":                                {"internal/inspect/screen", "bench/inspect"},
 	"go.yaml.in/":                                {"internal/config"},
 	"github.com/prometheus/":                     {"hooks/observe"},
 	"go.opentelemetry.io/":                       {"internal/trace"},

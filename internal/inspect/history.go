@@ -1,5 +1,7 @@
 package inspect
 
+import "slices"
+
 // Entry is a message that is kept. It does not change, but that its payload may be given up.
 type Entry struct {
 	Message        // Payload may be cut, see Size
@@ -8,6 +10,7 @@ type Entry struct {
 	Shed    bool   // the payload was given up to stay within the limit
 
 	cost       int
+	node       *Node
 	prev, next *Entry
 	in         bool
 }
@@ -62,21 +65,24 @@ func (s *store) remove(e *Entry) {
 	e.in, e.prev, e.next = false, nil, nil
 }
 
-// trim gives up the oldest payloads until what is kept costs at most limit. The entries stay in the
-// histories, without payload, so that people see that and when something came.
+// trim gives up the oldest entries until what is kept costs at most limit. The newest of a topic stays
+// in its history without its payload, so that people see that and when something came.
 func (s *store) trim(limit int) {
 	for s.bytes > limit && s.first != nil {
 		e := s.first
 		s.remove(e)
 		e.Payload, e.Props, e.Shed = nil, nil, true
 		s.shed++
+		if e != e.node.Last() {
+			e.node.history = slices.DeleteFunc(e.node.history, func(x *Entry) bool { return x == e })
+		}
 	}
 }
 
 // keep puts a message into the history of its node.
 func (m *Model) keep(n *Node, msg *Message) *Entry {
 	m.seq++
-	e := &Entry{Message: *msg, Size: len(msg.Payload), Seq: m.seq}
+	e := &Entry{Message: *msg, Size: len(msg.Payload), Seq: m.seq, node: n}
 	if len(e.Payload) > m.lim.Payload {
 		e.Payload = append([]byte(nil), e.Payload[:m.lim.Payload]...) // so that the rest can go
 		m.cut++
@@ -85,11 +91,14 @@ func (m *Model) keep(n *Node, msg *Message) *Entry {
 		e.Props = e.Props[:maxProps]
 	}
 	e.cost = costOf(&e.Message, e.Payload)
-	if len(n.history) >= m.lim.History {
+	switch last := len(n.history) - 1; {
+	case last >= 0 && n.history[last].Shed: // it stayed for want of a newer one
+		n.history[last] = e
+	case len(n.history) >= m.lim.History:
 		m.store.remove(n.history[0])
 		copy(n.history, n.history[1:])
-		n.history[len(n.history)-1] = e
-	} else {
+		n.history[last] = e
+	default:
 		n.history = append(n.history, e)
 	}
 	m.store.push(e)

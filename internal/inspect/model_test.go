@@ -196,16 +196,18 @@ func TestBytesAreBounded(t *testing.T) {
 		require.Equal(t, sum, m.store.bytes)
 	}
 	assert.False(t, m.store.last.Shed)
-	shed := 0
-	for i := range 8 {
-		for _, e := range m.Topic(fmt.Sprintf("t/%d", i)).History() {
-			if e.Shed {
-				shed++
-				assert.Nil(t, e.Payload)
-			}
-		}
+	m.Add(text("t/0", strings.Repeat("x", 1000)))
+	for i := range 4 {
+		m.Add(text(fmt.Sprintf("t/%d", i+1), strings.Repeat("x", 1000)))
 	}
-	assert.Positive(t, shed)
+	n := m.Topic("t/0")
+	require.Len(t, n.History(), 1, "what was given up goes, but for the newest")
+	assert.True(t, n.Last().Shed)
+	assert.Nil(t, n.Last().Payload)
+	assert.Equal(t, 1000, n.Last().Size)
+	m.Add(text("t/0", "new"))
+	require.Len(t, n.History(), 1)
+	assert.Equal(t, "new", string(n.Last().Payload))
 }
 
 func TestDeepTopics(t *testing.T) {

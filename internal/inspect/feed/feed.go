@@ -57,7 +57,7 @@ type Feed struct {
 const (
 	queue     = 4096            // messages that wait for the model; a fifth of a second at 20,000 a second
 	askEvery  = 2 * time.Second // the admin
-	drain     = time.Second // for what was published and not acknowledged
+	drain     = time.Second     // for what was published and not acknowledged
 	goodbye   = 3 * time.Second
 	maxPacket = 16 << 20
 )
