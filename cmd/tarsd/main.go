@@ -40,6 +40,7 @@ type cli struct {
 	Run     runCmd     `cmd:"" help:"Run the broker (also without any command)."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration and say what would run."`
 	Status  statusCmd  `cmd:"" help:"Show how services and devices are."`
+	Inspect inspectCmd `cmd:"" help:"Look at all that goes over a broker, on a terminal or as JSON; also tarsd --inspect [URL]."`
 	Passwd  passwdCmd  `cmd:"" help:"Add, change, list or delete users."`
 	Backup  backupCmd  `cmd:"" help:"Write a consistent copy of the data, also while tarsd runs."`
 	Restore restoreCmd `cmd:"" help:"Put a backup in the place of the data, also while tarsd runs."`
@@ -66,6 +67,7 @@ func run(ctx context.Context, args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
+	args = inspectArgs(args)
 	if len(args) == 0 || (strings.HasPrefix(args[0], "-") && args[0] != "--help") {
 		args = append([]string{"run"}, args...) // a default command of kong would swallow --help
 	}

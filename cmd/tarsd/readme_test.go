@@ -37,7 +37,7 @@ func TestDocumentedCommands(t *testing.T) {
 			var c cli
 			k, err := kong.New(&c, kong.Name("tarsd"), kong.NoDefaultHelp())
 			require.NoError(t, err)
-			_, err = k.Parse(args)
+			_, err = k.Parse(inspectArgs(args))
 			assert.NoError(t, err, "%s: tarsd %s", page, strings.Join(args, " "))
 		}
 	}

@@ -81,6 +81,8 @@ func (a *App) bindAdmin(context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", a.adminStatus)
 	mux.HandleFunc("GET /v1/health", a.adminHealth)
+	mux.HandleFunc("GET /v1/clients", a.adminClients)
+	mux.HandleFunc("GET /v1/retained", a.adminRetained)
 	mux.HandleFunc("GET /v1/users", a.adminUsers)
 	mux.HandleFunc("POST /v1/users", a.adminChangeUser)
 	mux.HandleFunc("GET /v1/backup", a.adminBackup)

@@ -17,9 +17,11 @@ const module = "github.com/tarsd/tarsd"
 // edges says which packages of ours a package may import, tests aside. It is the direction that
 // ARCHITECTURE.md draws: a new edge is a decision, and belongs there too.
 var edges = map[string][]string{
-	"cmd/tarsd": {"internal/app", "internal/audio", "internal/config", "internal/mqttcli"},
+	"cmd/tarsd": {
+		"internal/app", "internal/audio", "internal/config", "internal/inspect/feed", "internal/inspect/screen", "internal/mqttcli", "services/client",
+	},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use", "internal/trace", "internal/wire", "internal/wyoming", "services", "services/camera", "services/client", "services/contract", "services/ears", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/movement", "services/movement/plan", "services/router", "services/stt", "services/stt/recognise", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "services/wyoming", "storage", "web",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use", "internal/inspect", "internal/inspect/feed", "internal/trace", "internal/wire", "internal/wyoming", "services", "services/camera", "services/client", "services/contract", "services/ears", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/movement", "services/movement/plan", "services/router", "services/stt", "services/stt/recognise", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "services/wyoming", "storage", "web",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -40,14 +42,18 @@ var edges = map[string][]string{
 	"internal/wyoming":         {"internal/audio"},
 	"internal/engine/use":      {"internal/engine/nn"},
 	"internal/engine/flite":    {},
-	"internal/assets":          {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"}, // a build tool
+	"internal/assets":          {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"},
 	"services/memory":          {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},
 	"services/memory/index":    {}, "services/memory/persona": {}, "services/memory/legacy": {},
-	"storage":           {},
-	"services/contract": {},
-	"services/client":   {"services/contract"},
-	"services":          {"services/client"},
-	"web":               {},
+
+	"internal/inspect":        {"services/contract"},
+	"internal/inspect/feed":   {"internal/inspect", "services/client"},
+	"internal/inspect/screen": {"internal/inspect", "internal/inspect/feed", "services/contract"},
+	"storage":                 {},
+	"services/contract":       {},
+	"services/client":         {"services/contract"},
+	"services":                {"services/client"},
+	"web":                     {},
 
 	"services/movement": {
 		"services", "services/client", "services/contract", "services/movement/drive", "services/movement/pca9685", "services/movement/plan",
@@ -115,6 +121,7 @@ var edges = map[string][]string{
 	"internal/esp32":         {},
 	"bench/cmd":              {"internal/crash/daemon", "internal/crash/rawmqtt"},
 	"bench/camera":           {"services/client"},
+	"bench/inspect":          {"internal/inspect", "internal/inspect/feed", "internal/inspect/screen", "services/client"},
 	"bench/durable":          {"internal/crash/daemon", "internal/crash/rawmqtt"},
 }
 
@@ -128,6 +135,7 @@ var owners = map[string][]string{
 	"github.com/gorilla/websocket":               {"broker", "broker/brokertest", "internal/audio", "internal/mqttcli", "services/client", "services/stt/recognise"},
 	"github.com/eclipse/":                        {"internal/mqttcli", "services/client"},
 	"github.com/alecthomas/kong":                 {"cmd/tarsd"},
+	"charm.land/":                                {"internal/inspect/screen", "bench/inspect"},
 	"go.yaml.in/":                                {"internal/config"},
 	"github.com/prometheus/":                     {"hooks/observe"},
 	"go.opentelemetry.io/":                       {"internal/trace"},

@@ -274,6 +274,20 @@ func (c *Client) ID() string { return c.opts.ID }
 // Name is the short name.
 func (c *Client) Name() string { return c.opts.Name }
 
+// Where is the broker, without user and password.
+func (c *Client) Where() string { return c.where() }
+
+// Err is why there is no connection: why the last attempt failed, or the last connection ended. It is
+// nil while there is one, and before the first attempt has failed.
+func (c *Client) Err() error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.up {
+		return nil
+	}
+	return c.cause
+}
+
 func (c *Client) closing() bool { return c.stopping.Load() }
 
 // notify wakes those who wait for a change. mu is held.

@@ -36,6 +36,7 @@ type subscribeOptions struct {
 	workers int
 	maxQoS  byte
 	answers bool
+	asIs    bool
 }
 
 // Queue bounds the subscription's queue to n messages, at least 1, and says what happens when it
@@ -46,6 +47,11 @@ func Queue(n int, p Policy) SubscribeOption {
 
 // MaxQoS subscribes with at most this QoS.
 func MaxQoS(qos byte) SubscribeOption { return func(o *subscribeOptions) { o.maxQoS = qos } }
+
+// AsPublished asks the broker to leave the retain flag as the publisher set it, so that Retained tells
+// of every message which changes retained state, and no longer replays from others. It holds for all
+// subscriptions of the client with this filter.
+func AsPublished() SubscribeOption { return func(o *subscribeOptions) { o.asIs = true } }
 
 // Workers runs up to n handlers at once, in no particular order. Without it there is one, and the
 // order is that of arrival.
@@ -62,6 +68,7 @@ type Subscription struct {
 	policy  Policy
 	handle  func(context.Context, *RawMessage) (verdict, error)
 	answers bool    // it is the client's own, for requests
+	asIs    bool    // AsPublished
 	failing limiter // of log lines about handlers and contracts
 
 	mu       sync.Mutex

@@ -17,6 +17,7 @@ type wire struct {
 	filter string
 	id     uint32 // subscription identifier
 	qos    byte
+	asIs   bool // AsPublished
 	subs   []*Subscription
 	state  wireState
 	err    error         // of wireRefused
@@ -50,6 +51,7 @@ func (c *Client) subscribe(s *Subscription, workers int) error {
 		w.gone = nil
 	}
 	w.qos = max(w.qos, s.qos)
+	w.asIs = w.asIs || s.asIs
 	w.subs = append(slices.Clip(w.subs), s)
 	w.state = wireNew // also for the second one: it wants the retained messages
 	s.w = w
@@ -211,9 +213,9 @@ func (c *Client) step(ctx context.Context) bool {
 			c.mu.Unlock()
 			return c.unsubscribeWire(ctx, l, w)
 		case w.state == wireNew:
-			qos, subs := w.qos, len(w.subs)
+			o, subs := paho.SubscribeOptions{Topic: w.filter, QoS: w.qos, RetainAsPublished: w.asIs}, len(w.subs)
 			c.mu.Unlock()
-			return c.subscribeWire(ctx, l, w, qos, subs)
+			return c.subscribeWire(ctx, l, w, o, subs)
 		}
 	}
 	c.open(l)
@@ -237,8 +239,8 @@ func (c *Client) open(l *link) {
 }
 
 // subscribeWire sends a SUBSCRIBE and waits for its answer.
-func (c *Client) subscribeWire(ctx context.Context, l *link, w *wire, qos byte, subs int) bool {
-	p := &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: w.filter, QoS: qos}}}
+func (c *Client) subscribeWire(ctx context.Context, l *link, w *wire, o paho.SubscribeOptions, subs int) bool {
+	p := &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{o}}
 	if c.subIDs(l) {
 		id := int(w.id)
 		p.Properties = &paho.SubscribeProperties{SubscriptionIdentifier: &id}
@@ -338,7 +340,7 @@ func (c *Client) add(filter string, qos byte, h func(*Subscription) func(context
 	for _, f := range opts {
 		f(&o)
 	}
-	s := &Subscription{c: c, filter: filter, qos: min(qos, o.maxQoS), policy: o.policy, limit: o.queue, answers: o.answers}
+	s := &Subscription{c: c, filter: filter, qos: min(qos, o.maxQoS), policy: o.policy, limit: o.queue, answers: o.answers, asIs: o.asIs}
 	if s.policy == 0 {
 		s.policy = Hold
 		if s.qos == 0 {
