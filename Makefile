@@ -79,7 +79,7 @@ bench: ## The table of figures, against an installed Mosquitto
 release: assets ## Static binaries for amd64 and arm64 in dist
 	@GO=$(GO) sh tools/release.sh
 
-docs: ## Pages that are made from the code
+docs: ## Pages and types that are made from the code
 	$(GO) test ./internal/config -run Documentation -update
 	$(GO) test ./services/contract -run Generated -update
 
