@@ -106,7 +106,7 @@ func New(o Options) (http.Handler, error) {
 		return nil, fmt.Errorf("embedded page: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /", page)
+	page.routes(mux)
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	if o.Metrics != nil {

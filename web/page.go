@@ -38,7 +38,7 @@ func pageFiles() (fs.FS, error) {
 	return fs.Sub(built, "dist/page")
 }
 
-// page serves files by their paths; "/" is index.html.
+// page is files by their paths; "/{$}" is index.html.
 type page map[string]*pageFile
 
 type pageFile struct {
@@ -77,18 +77,20 @@ func newPage(files fs.FS) (page, error) {
 	if p["/index.html"] == nil {
 		return nil, errors.New("no index.html")
 	}
-	p["/"] = p["/index.html"]
+	p["/{$}"] = p["/index.html"]
 	delete(p, "/index.html")
 	return p, nil
 }
 
-// ServeHTTP implements http.Handler.
-func (p page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f := p[r.URL.Path]
-	if f == nil {
-		http.NotFound(w, r)
-		return
+// routes adds the files.
+func (p page) routes(mux *http.ServeMux) {
+	for path, f := range p {
+		mux.Handle("GET "+path, f)
 	}
+}
+
+// ServeHTTP implements http.Handler.
+func (f *pageFile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", f.cache)
 	h.Set("Etag", f.etag)

@@ -23,13 +23,14 @@ export interface Raw {
 /** Dial opens a connection; mqtt.connect in life, something else in tests. */
 export type Dial = (options: IClientOptions) => MqttClient;
 
+/** A client has one subscription for each filter, whoever wants to hear of it here. */
 interface Subscription {
   id: number;
   filter: string;
   qos: 0 | 1 | 2;
   /** retain flag as it was published, for who wants to know */
   asPublished: boolean;
-  handle: (m: Raw) => void;
+  handlers: Set<(m: Raw) => void>;
 }
 
 /** Waits between attempts in ms: doubled each time, and spread, so that pages do not come all at once. */
@@ -183,17 +184,24 @@ export class Bus {
   private deliver(topic: string, payload: Uint8Array, packet: IPublishPacket): void {
     const ids = packet.properties?.subscriptionIdentifier;
     const m: Raw = { topic, payload, props: flat(packet.properties?.userProperties as Record<string, string | string[]> | undefined), retained: packet.retain, qos: packet.qos as 0 | 1 | 2, at: performance.now() };
-    for (const id of Array.isArray(ids) ? ids : [ids ?? 0]) this.subs.get(id)?.handle(m);
+    for (const id of Array.isArray(ids) ? ids : [ids ?? 0]) for (const handle of this.subs.get(id)?.handlers ?? []) handle(m);
   }
 
-  /** raw subscribes to a filter; what it returns ends that. */
+  /** raw subscribes to a filter; what it returns ends that. What is retained comes to each that asks. */
   raw(filter: string, qos: 0 | 1 | 2, handle: (m: Raw) => void, asPublished = false): () => void {
-    const s: Subscription = { id: this.nextSub++, filter, qos, asPublished, handle };
-    this.subs.set(s.id, s);
-    if (this.link === "online") this.ask(s);
+    let s = [...this.subs.values()].find((o) => o.filter === filter);
+    if (!s) {
+      s = { id: this.nextSub++, filter, qos, asPublished, handlers: new Set() };
+      this.subs.set(s.id, s);
+    }
+    const mine = s;
+    mine.qos = Math.max(mine.qos, qos) as 0 | 1 | 2;
+    mine.handlers.add(handle);
+    if (this.link === "online") this.ask(mine);
     return () => {
-      this.subs.delete(s.id);
-      if (this.link === "online" && ![...this.subs.values()].some((o) => o.filter === filter)) this.client?.unsubscribe(filter);
+      mine.handlers.delete(handle);
+      if (mine.handlers.size > 0 || !this.subs.delete(mine.id)) return;
+      if (this.link === "online") this.client?.unsubscribe(filter);
     };
   }
 
