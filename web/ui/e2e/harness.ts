@@ -141,6 +141,7 @@ export function launch(sound = ""): Promise<Browser> {
 export async function open(browser: Browser, robot: Robot, o: Parameters<Browser["newContext"]>[0] = {}): Promise<{ page: Page; context: BrowserContext; problems: string[] }> {
   const context = await browser.newContext({ viewport: desk, ...o });
   const page = await context.newPage();
+  page.setDefaultTimeout(8000);
   const problems: string[] = [];
   page.on("pageerror", (e) => problems.push(`error: ${e.message}`));
   page.on("console", (m) => m.type() === "error" && problems.push(`console: ${m.text()}`));

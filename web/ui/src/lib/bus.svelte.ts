@@ -222,6 +222,12 @@ export class Bus {
     if (this.skew === null || ahead > this.skew || this.skew - ahead > 30) this.skew = ahead;
   }
 
+  /** hint is the robot's time to the second, for as long as nothing live was heard. */
+  hint(ts: number): void {
+    const ahead = ts - Date.now() / 1000;
+    if (this.skew === null && Number.isFinite(ahead) && Math.abs(ahead) > 2) this.skew = ahead;
+  }
+
   /** now is the robot's time in Unix seconds, as far as it is known. */
   now(): number {
     return Date.now() / 1000 + (this.skew ?? 0);

@@ -8,11 +8,16 @@ export class Robot {
   joints: Joints | null = $state.raw(null);
   /** performance.now() of the last joints */
   jointsAt: number = $state(0);
+  /** performance.now() of the last info; retained ones count from when they came here */
+  infoAt: number = $state(0);
 
   listen(bus: Bus): (() => void)[] {
     return [
       bus.on(topics.dialogueState, (m) => (this.dialogue = m.data)),
-      bus.on(topics.movementInfo, (m) => (this.info = m.data)),
+      bus.on(topics.movementInfo, (m) => {
+        this.info = m.data;
+        this.infoAt = m.at;
+      }),
       bus.on(topics.movementJoints, (m) => {
         this.joints = m.data;
         this.jointsAt = m.at;

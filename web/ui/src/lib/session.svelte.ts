@@ -16,6 +16,8 @@ export class Session {
   /** empty: nobody in particular */
   user: string = $state("");
   roles: string[] = $state([]);
+  /** is told the robot's time in Unix seconds */
+  told: (ts: number) => void = () => {};
   private topics: Set<string> = $state.raw(new Set());
 
   /** may reports whether messages to a topic would be taken. */
@@ -26,6 +28,7 @@ export class Session {
   /** load asks who we are; false if that is nobody who may come in. */
   async load(): Promise<boolean> {
     const answer = await fetch(path, { cache: "no-store" });
+    this.told(Date.parse(answer.headers.get("Date") ?? "") / 1000);
     if (answer.status === 401) return false;
     if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
     this.take((await answer.json()) as Answer);
