@@ -52,16 +52,16 @@ func TypeScript() string {
 func TypeScriptDocs() string {
 	var b strings.Builder
 	b.WriteString("// Generated from services/contract; `make docs` writes it anew.\n\n" +
-		"/** A topic for people: who sends it, what it is, and a valid message. */\n" +
-		"export interface TopicDoc {\n  topic: string;\n  qos: 0 | 1 | 2;\n  retain: boolean;\n  from: string[];\n  doc: string;\n  example: string;\n}\n\n" +
+		"import type { Schema } from \"./schema\";\n\n/** A topic for people: who sends it, what it is, a valid message, and the schema of its payload. */\n" +
+		"export interface TopicDoc {\n  topic: string;\n  qos: 0 | 1 | 2;\n  retain: boolean;\n  from: string[];\n  doc: string;\n  example: string;\n  schema: Schema | null;\n}\n\n" +
 		"export const topicDocs: TopicDoc[] = [\n")
 	for _, r := range Table() {
 		from := make([]string, len(r.Publishers))
 		for i, p := range r.Publishers {
 			from[i] = quote(p)
 		}
-		fmt.Fprintf(&b, "  { topic: %s, qos: %d, retain: %t, from: [%s], doc: %s, example: %s },\n", quote(r.Name), r.QoS, r.Retain,
-			strings.Join(from, ", "), quote(r.Doc), quote(string(r.Example)))
+		fmt.Fprintf(&b, "  { topic: %s, qos: %d, retain: %t, from: [%s], doc: %s, example: %s, schema: %s },\n", quote(r.Name), r.QoS, r.Retain,
+			strings.Join(from, ", "), quote(r.Doc), quote(string(r.Example)), pick(r.Schema == nil, "null", string(r.Schema)))
 	}
 	b.WriteString("];\n")
 	return b.String()
