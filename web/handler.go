@@ -1,10 +1,8 @@
 package web
 
 import (
-	"embed"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,9 +17,6 @@ import (
 // maxBody bounds a request body in bytes. No route takes one yet; it is there so that a new
 // route starts with a limit.
 const maxBody = 1 << 20
-
-//go:embed stub
-var stub embed.FS
 
 // Status is the verdict of /healthz.
 type Status string
@@ -68,6 +63,7 @@ type Options struct {
 	WebSocket http.Handler // /mqtt
 	Metrics   http.Handler // /metrics
 	MCP       http.Handler // /mcp; it decides itself who may call
+	Session   http.Handler // /api/v1/session
 	Camera    *Camera      // /camera/stream and /camera/snapshot
 	Health    func() Health
 	Ready     func() bool
@@ -101,14 +97,16 @@ func New(o Options) (http.Handler, error) {
 		}
 		h.hosts = append(h.hosts, strings.ToLower(u.Hostname()))
 	}
-	page, err := fs.Sub(stub, "stub")
+	files, err := pageFiles()
+	if err != nil {
+		return nil, fmt.Errorf("embedded page: %w", err)
+	}
+	page, err := newPage(files)
 	if err != nil {
 		return nil, fmt.Errorf("embedded page: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", cached(http.FileServerFS(page)))
-	mux.Handle("GET /style.css", cached(http.FileServerFS(page)))
-	mux.Handle("GET /status.js", cached(http.FileServerFS(page)))
+	page.routes(mux)
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	if o.Metrics != nil {
@@ -116,6 +114,9 @@ func New(o Options) (http.Handler, error) {
 	}
 	if o.Camera != nil {
 		o.Camera.routes(mux)
+	}
+	if o.Session != nil {
+		mux.Handle(SessionPath, o.Session)
 	}
 	if o.MCP != nil {
 		mux.Handle("/mcp", o.MCP)
@@ -132,20 +133,13 @@ func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "+
-			"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+			"connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(self)")
-		next.ServeHTTP(w, r)
-	})
-}
-
-func cached(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-cache") // names are not hashed yet: ask again each time
 		next.ServeHTTP(w, r)
 	})
 }

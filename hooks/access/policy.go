@@ -156,6 +156,11 @@ func (p *Policy) Authenticate(ctx context.Context, peer *delivery.Peer, username
 	if p.tlsUser && peer.CN != "" {
 		return p.certified(ctx, peer, name)
 	}
+	if name == "" && peer.SignedIn != nil {
+		if user := peer.SignedIn(); user != "" {
+			return p.signedIn(ctx, peer, user)
+		}
+	}
 	if name == "" || (p.users.lookup(name) == nil && p.mayBeAnonymous(peer)) {
 		return p.unnamed(ctx, peer)
 	}
@@ -181,6 +186,15 @@ func (p *Policy) certified(ctx context.Context, peer *delivery.Peer, name string
 	r := p.users.lookup(peer.CN)
 	if r == nil || (name != "" && name != peer.CN) {
 		return p.refuse(ctx, peer, peer.CN, ReasonCertificate)
+	}
+	return admit(peer, r)
+}
+
+// signedIn admits the user of a browser session, whose password was checked when it began.
+func (p *Policy) signedIn(ctx context.Context, peer *delivery.Peer, user string) (wire.Code, string) {
+	r := p.users.lookup(user)
+	if r == nil {
+		return p.refuse(ctx, peer, user, ReasonCredentials)
 	}
 	return admit(peer, r)
 }

@@ -125,6 +125,35 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
+// TestSignedIn: the session of a browser stands for a user name and password, and for nothing more.
+func TestSignedIn(t *testing.T) {
+	t.Parallel()
+	p := newTestPolicy(t, testOptions{Options: Options{Anonymous: Loopback}, users: []string{"anna"}})
+	require.NoError(t, p.users.SetClientIDs(t.Context(), "anna", []string{"c"}))
+	other := "bert"
+	for _, c := range []struct {
+		name, user string // of the session
+		peer       *delivery.Peer
+		given      *string // in the CONNECT
+		id         string
+		code       wire.Code
+		wantUser   string
+	}{
+		{"a user", "anna", remotePeer(), nil, "c", wire.Success, "anna"},
+		{"a user here", "anna", localPeer(), nil, "c", wire.Success, "anna"},
+		{"no session any more", "", remotePeer(), nil, "c", wire.NotAuthorized, ""},
+		{"no session any more, here", "", localPeer(), nil, "c", wire.Success, ""},
+		{"a user that is gone", "ghost", remotePeer(), nil, "c", wire.NotAuthorized, ""},
+		{"a client id of others", "anna", remotePeer(), nil, "d", wire.ClientIDNotValid, ""},
+		{"another name", "anna", remotePeer(), &other, "c", wire.BadUserNameOrPassword, ""},
+	} {
+		c.peer.ID, c.peer.SignedIn = c.id, func() string { return c.user }
+		code, _ := p.Authenticate(t.Context(), c.peer, c.given, nil)
+		assert.Equal(t, c.code, code, c.name)
+		assert.Equal(t, c.wantUser, c.peer.User, c.name)
+	}
+}
+
 func TestNewChecksRoles(t *testing.T) {
 	t.Parallel()
 	_, err := New(Options{Roles: testRoles(t), LocalRoles: []string{"x"}, AnonymousRoles: []string{"y"}})

@@ -10,15 +10,18 @@ import (
 // Peer is what is known of one connection. The adapter fills it before Authenticate;
 // Policy may set User and Roles there; afterwards it does not change.
 type Peer struct {
-	ID        string // client id, given or assigned
-	User      string // empty: anonymous
-	Roles     []string
-	Version   byte   // wire.V31, wire.V311 or wire.V5
-	Listener  string // address of the listener, such as "tcp://127.0.0.1:1883", or "memory"
-	Remote    string // address of the peer, "memory" for the in-memory listener
-	Host      string // Remote without the port; what limits per address count by
-	Local     bool   // loopback, unix socket or in-memory
-	CN        string // common name of the verified client certificate
+	ID       string // client id, given or assigned
+	User     string // empty: anonymous
+	Roles    []string
+	Version  byte   // wire.V31, wire.V311 or wire.V5
+	Listener string // address of the listener, such as "tcp://127.0.0.1:1883", or "memory"
+	Remote   string // address of the peer, "memory" for the in-memory listener
+	Host     string // Remote without the port; what limits per address count by
+	Local    bool   // loopback, unix socket or in-memory
+	CN       string // common name of the verified client certificate
+	// SignedIn is the user of the browser session that the connection came with, empty when there is none or
+	// it has ended; may be nil.
+	SignedIn  func() string
 	KeepAlive uint16 // seconds, as agreed; 0 means none
 	Clean     bool   // clean start
 	Since     time.Time

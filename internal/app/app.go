@@ -69,6 +69,7 @@ type App struct {
 	ws        *broker.WebSocket
 	listeners []*broker.Listener
 	web       *web.Server
+	sessions  *web.Sessions
 
 	tracer     *trace.Tracer // nil: off
 	supervisor *services.Supervisor

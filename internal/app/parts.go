@@ -131,6 +131,9 @@ func (a *App) userChanged(name string) {
 	if _, ok := a.users.Get(name); !ok {
 		code, reason = wire.AdministrativeAction, "user deleted"
 	}
+	if a.sessions != nil {
+		a.sessions.End(name)
+	}
 	n := a.engine.Kick(func(p *delivery.Peer) bool { return p.User == name }, code, reason)
 	a.log.Info().Str("user", name).Int("disconnected", n).Msg(reason)
 }
@@ -164,9 +167,11 @@ func (a *App) startBroker(context.Context) error {
 	}
 	a.broker = b
 	a.memory = broker.NewMemory(b)
+	a.sessions = web.NewSessions(web.SessionOptions{Who: a.who, SignIn: a.checkPassword})
 	a.ws = broker.NewWebSocket(b, broker.WebSocketOptions{
 		AllowedOrigins:   a.cfg.HTTP.AllowedOrigins,
 		Allow:            a.policy.Gate,
+		SignedIn:         a.sessions.User,
 		HandshakeTimeout: time.Duration(l.ConnectTimeout),
 		Log:              a.log.With().Str("part", "broker").Logger(),
 	})
@@ -241,6 +246,7 @@ func (a *App) bindWeb(context.Context) error {
 	}
 	h, err := web.New(web.Options{
 		WebSocket: a.ws,
+		Session:   a.sessions,
 		MCP:       a.mcpHandler(),
 		Camera:    cam,
 		Metrics: observe.NewMetrics(observe.MetricsOptions{

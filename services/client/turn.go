@@ -4,12 +4,14 @@ import (
 	"context"
 
 	"github.com/rs/zerolog"
+
+	"github.com/tarsd/tarsd/services/contract"
 )
 
 // Names of the user properties in which a Turn travels.
 const (
-	propTurn   = "turn"
-	propOrigin = "origin"
+	propTurn   = contract.PropTurn
+	propOrigin = contract.PropOrigin
 	propTrace  = "traceparent"
 )
 

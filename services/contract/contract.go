@@ -74,6 +74,13 @@ func (t Topic[T]) Wrapped() Topic[T] {
 	return t
 }
 
+// User properties of an exchange, from wake or typed text to silence; they travel from each message to
+// those that it causes.
+const (
+	PropTurn   = "turn"   // envelope id of its first event
+	PropOrigin = "origin" // which microphone or page asked; the answer goes back there
+)
+
 // Envelope is what is around a payload. Absent fields stay empty: identity and time are given by
 // whoever sends a message.
 type Envelope struct {

@@ -11,12 +11,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const docsDir = "../../docs"
+const (
+	docsDir = "../../docs"
+	pageDir = "../../web/ui/src/lib"
+)
 
 // TestGenerated compares the documents with the table; -update writes them.
 func TestGenerated(t *testing.T) {
 	t.Parallel()
-	files := map[string][]byte{filepath.Join(docsDir, "topics.md"): []byte(Markdown())}
+	files := map[string][]byte{
+		filepath.Join(docsDir, "topics.md"):       []byte(Markdown()),
+		filepath.Join(pageDir, "contract.gen.ts"): []byte(TypeScript()),
+		filepath.Join(pageDir, "docs.gen.ts"):     []byte(TypeScriptDocs()),
+	}
 	for _, r := range Table() {
 		if r.Form == Raw {
 			continue

@@ -1,0 +1,110 @@
+// This device's microphone as one of the robot's ears: 20 ms messages on audio/in/<our id>.
+import type { Bus } from "./bus.svelte";
+import workletURL from "./capture.worklet.ts?worker&url";
+import { props, topics } from "./contract.gen";
+import { at } from "./message";
+import { chunkSamples, robotRate } from "./pcm";
+import { t } from "./strings";
+
+/** Silence that follows push to talk, in messages: who listens knows the end of speech by it. */
+const tail = 50;
+
+export type Mode = "off" | "push" | "hands-free";
+
+export class Microphone {
+  mode: Mode = $state("off");
+  /** 0 to 1 */
+  level: number = $state(0);
+  /** why it cannot be used, for people */
+  error: string = $state("");
+  /** messages that were sent, and that were lost because there was no connection */
+  sent: number = $state(0);
+  lost: number = $state(0);
+
+  private context: AudioContext | null = null;
+  private stream: MediaStream | null = null;
+  private opening: Promise<void> | null = null;
+  private silence: ReturnType<typeof setInterval> | undefined;
+
+  constructor(private readonly bus: Bus) {}
+
+  /** available says whether the browser could give a microphone at all. */
+  get available(): boolean {
+    return window.isSecureContext && !!navigator.mediaDevices?.getUserMedia;
+  }
+
+  /** start sends until stop; push to talk ends hands-free for as long as it lasts. */
+  async start(mode: "push" | "hands-free"): Promise<boolean> {
+    clearInterval(this.silence);
+    this.error = "";
+    if (!this.available) {
+      this.error = t.micNeedsHttps;
+      return false;
+    }
+    this.mode = mode;
+    try {
+      await (this.opening ??= this.open());
+    } catch (err) {
+      this.close();
+      const name = (err as Error).name;
+      this.error = name === "NotAllowedError" ? t.micDenied : name === "NotFoundError" ? t.micNone : t.micFailed((err as Error).message);
+      return false;
+    }
+    return true;
+  }
+
+  /** stop closes the microphone. After push to talk a second of silence is sent, by which the robot hears the end. */
+  stop(): void {
+    const pushed = this.mode === "push" && this.context !== null;
+    this.close();
+    if (!pushed) return;
+    let left = tail;
+    const quiet = new Uint8Array(chunkSamples * 2);
+    this.silence = setInterval(() => {
+      if (left-- <= 0) clearInterval(this.silence);
+      else this.send(quiet);
+    }, (1000 * chunkSamples) / robotRate);
+  }
+
+  private async open(): Promise<void> {
+    const stream = await navigator.mediaDevices.getUserMedia({
+      audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+    });
+    const context = new AudioContext();
+    this.stream = stream;
+    this.context = context;
+    await context.audioWorklet.addModule(workletURL);
+    await context.resume();
+    const node = new AudioWorkletNode(context, "capture", { numberOfInputs: 1, numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+    node.port.onmessage = (e: MessageEvent<{ pcm: Uint8Array; level: number }>) => {
+      if (this.mode === "off") return;
+      this.level = e.data.level;
+      this.send(e.data.pcm);
+    };
+    stream.getAudioTracks()[0]?.addEventListener("ended", () => this.close()); // unplugged, or taken back
+    context.createMediaStreamSource(stream).connect(node);
+    if (this.mode === "off") this.close(); // stopped while it was opened
+  }
+
+  private close(): void {
+    this.mode = "off";
+    this.level = 0;
+    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    void this.context?.close();
+    this.stream = this.context = this.opening = null;
+  }
+
+  private send(pcm: Uint8Array): void {
+    const topic = at(topics.audioIn, this.bus.id);
+    this.bus.write(topic.name, pcm, topic, { [props.rate]: String(robotRate) }).then(
+      () => this.sent++,
+      () => this.lost++,
+    );
+  }
+
+  /** announce makes this page known as a place for answers, without a sound: who sends on audio/in is answered on audio/out. */
+  announce(): Promise<void> {
+    const topic = at(topics.audioIn, this.bus.id);
+    return this.bus.write(topic.name, new Uint8Array(0), topic, { [props.rate]: String(robotRate) });
+  }
+}
