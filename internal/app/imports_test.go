@@ -37,8 +37,8 @@ var edges = map[string][]string{
 	"internal/trace":        {"services/client"},
 	"internal/wire":         {},
 	"internal/engine/use":   {"internal/engine/nn"},
-	"internal/engine/flite": {},
-	"internal/assets":       {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"}, // a build tool
+	"internal/engine/flite": {"internal/engine/wasmmem"},
+	"internal/assets":       {"internal/engine/openwakeword", "internal/engine/pocketsphinx/build", "internal/engine/silero", "internal/engine/use"}, // a build tool
 	"services/memory":       {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},
 	"services/memory/index": {}, "services/memory/persona": {}, "services/memory/legacy": {},
 	"storage":           {},
@@ -63,6 +63,11 @@ var edges = map[string][]string{
 	"internal/engine/openwakeword":       {"internal/engine/nn", "internal/engine/onnx"},
 	"internal/engine/openwakeword/train": {"internal/engine/nn", "internal/engine/openwakeword"},
 	"internal/engine/enginetest":         {}, // for tests
+	"internal/engine/wasmmem":            {},
+	"internal/engine/pocketsphinx":       {"internal/engine/wasmmem"},
+	"internal/engine/pocketsphinx/build": {}, // for internal/assets
+
+	"services/stt/recognise": {"internal/engine/pocketsphinx"},
 
 	"services/tts":        {"internal/audio", "services", "services/client", "services/contract", "services/tts/spoken", "services/tts/voice"},
 	"services/tts/voice":  {"internal/audio", "internal/engine/flite"},
@@ -129,7 +134,7 @@ var owners = map[string][]string{
 	"golang.org/x/image":                         {"services/camera"},
 	"github.com/BurntSushi/toml":                 {"services/memory/persona"},
 	"github.com/kljensen/snowball":               {"services/memory/index"},
-	"github.com/tetratelabs/wazero":              {"internal/engine/flite"},
+	"github.com/tetratelabs/wazero":              {"internal/engine/flite", "internal/engine/pocketsphinx", "internal/engine/pocketsphinx/build", "internal/engine/wasmmem"},
 	"golang.org/x/term":                          {"cmd/tarsd", "internal/mqttcli"},
 	"github.com/mochi-mqtt/server/v2/hooks/stor": {}, // its storage loses messages
 	"periph.io/":                                 {"services/movement"},
