@@ -9,9 +9,13 @@
 #include <pocketsphinx.h>
 #include <pocketsphinx/err.h>
 
+#include "bin_mdef.h"
+#include "dict.h"
+#include "dict2pid.h"
 #include "lm/ngram_model.h"
 #include "pocketsphinx_internal.h"
 #include "util/ckd_alloc.h"
+#include "util/strfuncs.h"
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 
@@ -34,19 +38,40 @@ EXPORT(pw_open) int pw_open(const char *settings)
     return decoder ? 0 : -2;
 }
 
-EXPORT(pw_add_word) int pw_add_word(const char *word, const char *phones, int update)
+/*
+ * Adds a word to the dictionary. Other than ps_add_word it leaves the language model alone, which
+ * would take the word for as likely as all others together.
+ */
+EXPORT(pw_add_word) int pw_add_word(const char *word, char *phones)
 {
-    return ps_add_word(decoder, word, phones, update);
+    enum { MOST = 64 };
+    char *names[MOST];
+    s3cipid_t ids[MOST];
+    int i, word_id, n = str2words(phones, names, MOST);
+
+    if (n <= 0)
+        return -1;
+    for (i = 0; i < n; ++i) {
+        int id = bin_mdef_ciphone_id(decoder->acmod->mdef, names[i]);
+        if (id < 0)
+            return -2;
+        ids[i] = id;
+    }
+    word_id = dict_add_word(decoder->dict, word, ids, n);
+    if (word_id == BAD_S3WID)
+        return -3;
+    dict2pid_add_word(decoder->d2p, word_id);
+    return 0;
 }
 
-EXPORT(pw_has_word) int pw_has_word(const char *word)
+/* The phones of a word, or NULL; they are there until the next call. */
+EXPORT(pw_phones) const char *pw_phones(const char *word)
 {
-    char *phones = ps_lookup_word(decoder, word);
+    static char *phones;
 
-    if (phones == NULL)
-        return 0;
     ckd_free(phones);
-    return 1;
+    phones = ps_lookup_word(decoder, word);
+    return phones;
 }
 
 /* Replaces the search of the same name. */
