@@ -113,7 +113,7 @@ func (e *Engine) Close() error {
 		e.mu.Unlock()
 		return nil
 	}
-	e.closed = true
+	e.closed, e.warm = true, nil
 	close(e.gone)
 	live := slices.Collect(maps.Keys(e.live))
 	e.mu.Unlock()

@@ -145,17 +145,26 @@ const maxSecond = 6 * pocketsphinx.Rate
 
 // Finish implements Stream.
 func (s *sphinxStream) Finish(ctx context.Context) (Result, error) {
-	if s.decoder == nil {
-		return Result{}, pocketsphinx.ErrState
-	}
-	free, err := s.decoder.End()
+	h, err := s.hear(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	h := heard{free: free}
+	return h.result(), nil
+}
+
+// hear ends the first pass and makes the others.
+func (s *sphinxStream) hear(ctx context.Context) (h heard, err error) {
+	if s.decoder == nil {
+		return h, pocketsphinx.ErrState
+	}
+	free, err := s.decoder.End()
+	if err != nil {
+		return h, err
+	}
+	h.free = free
 	if s.grammar != nil {
 		if h.command, err = s.decoder.Whole(ctx, s.grammar, s.pcm); err != nil {
-			return Result{}, err
+			return h, err
 		}
 		if !s.grammar.Has(h.command.Text) { // only the beginning of a sentence
 			h.command = pocketsphinx.Hypothesis{}
@@ -164,15 +173,13 @@ func (s *sphinxStream) Finish(ctx context.Context) (Result, error) {
 	if h.command.Text == "" || h.command.Text != free.Text {
 		if len(s.pcm) <= maxSecond {
 			if h.free, err = s.decoder.Whole(ctx, nil, s.pcm); err != nil {
-				return Result{}, err
+				return h, err
 			}
 		}
 	}
 	h.same = h.free.Text == free.Text
-	if h.apart, err = s.apart(h.command.Text, h.free.Text); err != nil {
-		return Result{}, err
-	}
-	return h.result(), nil
+	h.apart, err = s.apart(h.command.Text, h.free.Text)
+	return h, err
 }
 
 // apart is how different two texts sound: the phones that have to be changed, added or left out to make

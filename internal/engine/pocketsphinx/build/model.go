@@ -33,7 +33,7 @@ const (
 var phrases string
 
 // own are words that upstream's dictionary does not have, as lines of one.
-var own = []string{"tars T AA R Z"}
+var own = []string{"servos S ER V OW Z", "tars T AA R Z"}
 
 // Model is the small language model, of upstream's language model and dictionary: its binary form, and
 // the lines of the dictionary for its words.

@@ -12,6 +12,8 @@
 #include "bin_mdef.h"
 #include "dict.h"
 #include "dict2pid.h"
+#include "fe/fe_internal.h"
+#include "fe/fe_noise.h"
 #include "lm/ngram_model.h"
 #include "pocketsphinx_internal.h"
 #include "util/ckd_alloc.h"
@@ -81,7 +83,13 @@ EXPORT(pw_grammar) int pw_grammar(const char *name, const char *jsgf)
 }
 
 EXPORT(pw_use) int pw_use(const char *name) { return ps_activate_search(decoder, name); }
-EXPORT(pw_start) int pw_start(void) { return ps_start_utt(decoder); }
+
+/* The noise of the utterance before is forgotten, which ps_start_utt does not do. */
+EXPORT(pw_start) int pw_start(void)
+{
+    fe_reset_noisestats(decoder->acmod->fe->noise_stats);
+    return ps_start_utt(decoder);
+}
 
 EXPORT(pw_feed) int pw_feed(const int16 *samples, int n)
 {
