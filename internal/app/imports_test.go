@@ -21,7 +21,7 @@ var edges = map[string][]string{
 		"internal/app", "internal/audio", "internal/config", "internal/inspect/feed", "internal/inspect/screen", "internal/mqttcli", "services/client",
 	},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use", "internal/inspect", "internal/inspect/feed", "internal/trace", "internal/wire", "internal/wyoming", "services", "services/camera", "services/client", "services/contract", "services/ears", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/movement", "services/movement/plan", "services/router", "services/stt", "services/stt/recognise", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "services/wyoming", "storage", "web",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use", "internal/inspect", "internal/inspect/feed", "internal/trace", "internal/wire", "internal/wyoming", "services", "services/camera", "services/client", "services/contract", "services/ears", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/memory/persona", "services/movement", "services/movement/plan", "services/router", "services/stt", "services/stt/recognise", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "services/wyoming", "storage", "web",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -41,8 +41,8 @@ var edges = map[string][]string{
 	"internal/wire":            {},
 	"internal/wyoming":         {"internal/audio"},
 	"internal/engine/use":      {"internal/engine/nn"},
-	"internal/engine/flite":    {},
-	"internal/assets":          {"internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use"},
+	"internal/engine/flite":    {"internal/engine/wasmmem"},
+	"internal/assets":          {"internal/engine/openwakeword", "internal/engine/pocketsphinx/build", "internal/engine/silero", "internal/engine/use"},
 	"services/memory":          {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},
 	"services/memory/index":    {}, "services/memory/persona": {}, "services/memory/legacy": {},
 
@@ -71,12 +71,15 @@ var edges = map[string][]string{
 	"internal/engine/openwakeword":       {"internal/engine/nn", "internal/engine/onnx"},
 	"internal/engine/openwakeword/train": {"internal/engine/nn", "internal/engine/openwakeword"},
 	"internal/engine/enginetest":         {}, // for tests
+	"internal/engine/wasmmem":            {},
+	"internal/engine/pocketsphinx":       {"internal/engine/wasmmem"},
+	"internal/engine/pocketsphinx/build": {}, // for internal/assets
 
 	"services/tts":        {"internal/audio", "services", "services/client", "services/contract", "services/tts/spoken", "services/tts/voice"},
 	"services/tts/voice":  {"internal/audio", "internal/engine/flite", "internal/wyoming"},
 	"services/tts/spoken": {},
 
-	"services/stt/recognise": {"internal/audio", "internal/wyoming"},
+	"services/stt/recognise": {"internal/audio", "internal/engine/pocketsphinx", "internal/wyoming"},
 
 	// Engines, not the services that they belong to.
 	"services/wyoming": {"internal/audio", "internal/wyoming", "services", "services/stt/recognise", "services/tts/spoken", "services/tts/voice"},
@@ -146,7 +149,7 @@ var owners = map[string][]string{
 	"golang.org/x/image":                         {"services/camera"},
 	"github.com/BurntSushi/toml":                 {"services/memory/persona"},
 	"github.com/kljensen/snowball":               {"services/memory/index"},
-	"github.com/tetratelabs/wazero":              {"internal/engine/flite"},
+	"github.com/tetratelabs/wazero":              {"internal/engine/flite", "internal/engine/pocketsphinx", "internal/engine/pocketsphinx/build", "internal/engine/wasmmem"},
 	"golang.org/x/term":                          {"cmd/tarsd", "internal/mqttcli"},
 	"github.com/mochi-mqtt/server/v2/hooks/stor": {}, // its storage loses messages
 	"periph.io/":                                 {"services/movement"},

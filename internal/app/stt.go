@@ -1,13 +1,16 @@
 package app
 
 import (
+	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/tarsd/tarsd/internal/config"
 	"github.com/tarsd/tarsd/internal/engine/silero"
 	"github.com/tarsd/tarsd/services"
+	"github.com/tarsd/tarsd/services/memory/persona"
 	"github.com/tarsd/tarsd/services/stt"
 	"github.com/tarsd/tarsd/services/stt/recognise"
 )
@@ -41,23 +44,32 @@ func makeSTT(p parts) (services.Service, error) {
 		}
 		return d.Another(), nil
 	}
-	o.Engines = func() (engines []recognise.Engine, absent []error) {
-		for _, name := range c.Engines {
-			e, err := makeRecogniser(name, c)
-			if err != nil {
-				absent = append(absent, err)
-				continue
-			}
-			engines = append(engines, e)
-		}
-		return engines, absent
-	}
+	o.Engines = func() (engines []recognise.Engine, absent []error) { return makeRecognisers(p) }
 	return stt.New(o)
 }
 
+// makeRecognisers makes what understands speech, and says what is wrong with those that cannot be had.
+func makeRecognisers(p parts) (engines []recognise.Engine, absent []error) {
+	for _, name := range p.cfg.STT.Engines {
+		e, err := makeRecogniser(name, p)
+		if err != nil {
+			absent = append(absent, err)
+			continue
+		}
+		engines = append(engines, e)
+	}
+	return engines, absent
+}
+
 // makeRecogniser makes one engine. A new one is one case here.
-func makeRecogniser(name string, c config.STT) (recognise.Engine, error) {
+func makeRecogniser(name string, p parts) (recognise.Engine, error) {
+	c := p.cfg.STT
 	switch name {
+	case "pocketsphinx":
+		sentences := expected(p)
+		return recognise.NewPocketSphinx(func() []string { return sentences }, func(err error) {
+			p.log.Warn().Err(err).Msg("sentences that pocketsphinx cannot be told to expect")
+		})
 	case "openai":
 		s := c.OpenAI
 		return recognise.NewOpenAI(recognise.HTTPOptions{URL: s.URL.Reveal(), Key: keyOf(s.Key, s.KeyFile), Model: s.Model})
@@ -65,8 +77,26 @@ func makeRecogniser(name string, c config.STT) (recognise.Engine, error) {
 		return recognise.NewWebSocket(recognise.WebSocketOptions{URL: c.WebSocket.URL.Reveal(), Partials: c.WebSocket.Partials})
 	case "wyoming":
 		return recognise.NewWyoming(recognise.WyomingOptions{Address: c.Wyoming.Address, Model: c.Wyoming.Model, Wait: time.Duration(c.Patience), Stuck: time.Duration(c.Patience)})
-	// pocketsphinx is made elsewhere; its case goes here.
 	default:
 		return nil, errors.New(name + " is not in this build")
 	}
+}
+
+// expected are the sentences that the dialogue's rules understand. A persona that cannot be read is the
+// matter of the memory service, which says so.
+func expected(p parts) []string {
+	who, err := persona.Load(p.cfg.CharactersDir(), p.cfg.Memory.Character)
+	if err != nil {
+		p.log.Debug().Err(err).Msg("no traits to expect in speech")
+	}
+	o := routerOptions(p.cfg.Router)
+	return o.Sentences(slices.Sorted(maps.Keys(who.Traits)))
+}
+
+// chained has the recognisers one after the other as one engine.
+type chained struct{ *recognise.Chain }
+
+// Begin implements recognise.Engine.
+func (c chained) Begin(_ context.Context, u recognise.Utterance) (recognise.Stream, error) {
+	return c.Chain.Begin(u), nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/tarsd/tarsd/internal/engine/openwakeword"
 	proto "github.com/tarsd/tarsd/internal/wyoming"
 	"github.com/tarsd/tarsd/services"
+	"github.com/tarsd/tarsd/services/stt/recognise"
 	"github.com/tarsd/tarsd/services/tts/voice"
 	"github.com/tarsd/tarsd/services/wyoming"
 )
@@ -22,12 +23,15 @@ func makeWyoming(p parts) (services.Service, error) {
 		return wyoming.New(o)
 	}
 	o.TTS = offerTTS(p)
-	if p.recogniser != nil {
+	if len(p.cfg.STT.Engines) > 0 {
 		o.ASR = &wyoming.ASR{
 			Program: proto.ASRProgram{Artifact: artifact(p, "tarsd", "The recognisers of stt.engines"), NeedsVAD: true, Models: []proto.Model{
 				{Artifact: artifact(p, "tars", "The first of stt.engines that can"), Languages: []string{"en"}},
 			}},
-			Open: func() (wyoming.Recogniser, error) { return p.recogniser() },
+			Open: func() (wyoming.Recogniser, error) {
+				engines, absent := makeRecognisers(p)
+				return chained{recognise.NewChain(engines, absent, time.Duration(p.cfg.STT.Patience))}, nil
+			},
 		}
 	}
 	if p.head != nil {

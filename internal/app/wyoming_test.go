@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -12,8 +11,8 @@ import (
 	"github.com/tarsd/tarsd/internal/config"
 	"github.com/tarsd/tarsd/internal/engine/flite"
 	"github.com/tarsd/tarsd/internal/engine/openwakeword"
+	"github.com/tarsd/tarsd/internal/engine/pocketsphinx"
 	proto "github.com/tarsd/tarsd/internal/wyoming"
-	"github.com/tarsd/tarsd/services/stt/recognise"
 )
 
 // TestWyoming: a peer has the built-in voice speak, in the tarsd that an owner starts.
@@ -43,18 +42,35 @@ func TestWyoming(t *testing.T) {
 	assert.Len(t, voices, 1+len(flite.Voices()))
 	assert.Equal(t, "test", voices[0].Version)
 	said := map[string]int{}
+	var sound []proto.Event
 	for _, v := range voices {
-		require.NoError(t, c.Write(t.Context(), proto.New(proto.TypeSynthesize, proto.Synthesize{Text: "Hello there.", Voice: &proto.SynthesizeVoice{Name: v.Name}})))
+		require.NoError(t, c.Write(t.Context(), proto.New(proto.TypeSynthesize, proto.Synthesize{Text: "What time is it?", Voice: &proto.SynthesizeVoice{Name: v.Name}})))
 		for ev.Type = ""; ev.Type != proto.TypeAudioStop; {
 			ev, err = c.Read(t.Context())
 			require.NoError(t, err)
 			require.NotEqual(t, proto.TypeError, ev.Type, "%s", ev.Data)
 			said[v.Name] += len(ev.Payload)
+			if v.Name == "rms" {
+				sound = append(sound, ev)
+			}
 		}
 	}
 	assert.Greater(t, said["tars"], 16000, "half a second")
 	assert.Equal(t, said["slt"], said["tars"], "the robot's own voice is the configured one")
 	assert.NotEqual(t, said["slt"], said["rms"])
+
+	if !pocketsphinx.BuiltIn() {
+		t.Skip("the robot's own ear: make assets")
+	}
+	require.NoError(t, c.Write(t.Context(), proto.New(proto.TypeTranscribe, proto.Transcribe{Language: "en"})))
+	for _, ev := range sound {
+		require.NoError(t, c.Write(t.Context(), ev))
+	}
+	ev, err = c.Read(t.Context())
+	require.NoError(t, err)
+	var heard proto.Transcript
+	require.NoError(t, ev.Decode(&heard))
+	assert.Equal(t, "what time is it", heard.Text)
 }
 
 // TestWyomingOffers: what of the robot's ear is there is offered.
@@ -78,7 +94,6 @@ func TestWyomingOffers(t *testing.T) {
 			d.Process(make([]int16, openwakeword.ChunkSamples))
 		}
 	}
-	p.recogniser = func() (recognise.Engine, error) { return nil, errors.New("no model") }
 	p.head = func() (*openwakeword.Head, error) { return head, nil }
 	_, err := makeWyoming(p)
 	require.NoError(t, err)

@@ -26,13 +26,13 @@ type world struct {
 	calls   int
 }
 
-func newWorld(t *testing.T, kind, name string, archive []byte) *world {
+func newWorld(t *testing.T, kind, name string, raw []byte) *world {
 	t.Helper()
 	w := &world{root: t.TempDir(), archive: filepath.Join(t.TempDir(), name)}
-	require.NoError(t, os.WriteFile(w.archive, archive, 0o600))
-	sum := sha256.Sum256(archive)
+	require.NoError(t, os.WriteFile(w.archive, raw, 0o600))
+	sum := sha256.Sum256(raw)
 	w.asset = asset{
-		Engine: "x", Kind: kind, Package: "@a/b", Version: "1.0.0", SHA256: hex.EncodeToString(sum[:]),
+		Engine: "x", archive: archive{Kind: kind, Package: "@a/b", Version: "1.0.0", SHA256: hex.EncodeToString(sum[:])},
 		Files: map[string]recipe{"weights": Copy("package/w")},
 	}
 	return w

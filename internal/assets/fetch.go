@@ -26,15 +26,21 @@ type client struct {
 	command func(ctx context.Context, name string, args ...string) *exec.Cmd
 }
 
-// fetch downloads the archive of an asset into dir and returns its path. No script of the package
-// is run.
-func (c client) fetch(ctx context.Context, a asset, dir string) (string, error) {
-	var args []string
+// fetch downloads an archive into dir and returns its path. No script of the package is run.
+func (c client) fetch(ctx context.Context, a archive, dir string) (string, error) {
+	var args, env []string
 	switch a.Kind {
 	case "npm":
 		args = []string{"npm", "pack", "--silent", "--ignore-scripts", a.Package + "@" + a.Version}
 	case "pypi":
 		args = []string{"python3", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", a.Package + "==" + a.Version}
+	case "pypi-source":
+		args = []string{"python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--no-build-isolation", a.Package + "==" + a.Version}
+		backend, err := a.standIn(dir)
+		if err != nil {
+			return "", err
+		}
+		env = append(os.Environ(), "PYTHONPATH="+backend)
 	case "deb":
 		args = []string{"apt-get", "download", "--quiet", "--quiet", a.Package + "=" + a.Version}
 	default:
@@ -46,12 +52,12 @@ func (c client) fetch(ctx context.Context, a asset, dir string) (string, error) 
 	if command == nil {
 		command = exec.CommandContext
 	}
-	got := filepath.Join(dir, "got")
+	got := filepath.Join(dir, "got-"+a.file())
 	if err := os.Mkdir(got, 0o755); err != nil {
 		return "", err
 	}
 	cmd := command(ctx, args[0], args[1:]...)
-	cmd.Dir = got
+	cmd.Dir, cmd.Env = got, env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, lastLine(out))
 	}
@@ -70,9 +76,33 @@ func lastLine(out []byte) string {
 	return lines[len(lines)-1]
 }
 
+// standIn writes a build backend below dir that only says what pip asks each source distribution for
+// before it hands the archive out: name and version. The real one would be fetched, with all that it
+// needs, and run the package's own scripts.
+func (a archive) standIn(dir string) (string, error) {
+	const text = `import os
+
+def get_requires_for_build_wheel(*_):
+    return []
+
+def prepare_metadata_for_build_wheel(directory, *_):
+    info = "%[1]s-%[2]s.dist-info"
+    os.mkdir(os.path.join(directory, info))
+    with open(os.path.join(directory, info, "METADATA"), "w") as f:
+        f.write("Metadata-Version: 2.1\nName: %[1]s\nVersion: %[2]s\n")
+    return info
+`
+	path := filepath.Join(dir, "backend")
+	file := filepath.Join(path, strings.ReplaceAll(a.Backend, ".", "/")+".py")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(file, fmt.Appendf(nil, text, a.Package, a.Version), 0o600)
+}
+
 // verify compares an archive with the checksum of the table.
-func (a asset) verify(archive string) error {
-	sum, _, err := sumFile(archive)
+func (a archive) verify(path string) error {
+	sum, _, err := sumFile(path)
 	if err != nil {
 		return err
 	}
@@ -102,9 +132,19 @@ type stamp struct {
 	Files   map[string]string `json:"files"` // sha256 by name
 }
 
+// file is the package's name as that of a file.
+func (a archive) file() string { return strings.NewReplacer("/", "-", "@", "").Replace(a.Package) }
+
 // stampPath has the package in its name: an engine may need several.
-func (a asset) stampPath(dir string) string {
-	return filepath.Join(dir, "."+strings.NewReplacer("/", "-", "@", "").Replace(a.Package)+".json")
+func (a asset) stampPath(dir string) string { return filepath.Join(dir, "."+a.file()+".json") }
+
+// sums names what the files are made of.
+func (a asset) sums() string {
+	all := a.SHA256
+	for _, w := range a.With {
+		all += " " + w.SHA256
+	}
+	return all
 }
 
 // present reports whether the files of the asset are in dir, as they were made.
@@ -114,7 +154,7 @@ func (a asset) present(dir string) bool {
 		return false
 	}
 	var s stamp
-	if json.Unmarshal(raw, &s) != nil || s.SHA256 != a.SHA256 || s.Form != a.Form || len(s.Files) != len(a.Files) {
+	if json.Unmarshal(raw, &s) != nil || s.SHA256 != a.sums() || s.Form != a.Form || len(s.Files) != len(a.Files) {
 		return false
 	}
 	for name := range a.Files {
@@ -128,7 +168,7 @@ func (a asset) present(dir string) bool {
 
 // make writes the asset's files into dir, each by rename, and then the stamp.
 func (a asset) make(unpacked fs.FS, dir string) error {
-	s := stamp{Package: a.String(), SHA256: a.SHA256, Form: a.Form, Files: map[string]string{}}
+	s := stamp{Package: a.String(), SHA256: a.sums(), Form: a.Form, Files: map[string]string{}}
 	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
 		path := filepath.Join(dir, name)
 		if err := replace(path, func(w io.Writer) error { return a.Files[name](w, unpacked) }); err != nil {

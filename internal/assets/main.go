@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -70,16 +71,25 @@ func (a asset) update(ctx context.Context, dir string, c client) (made bool, err
 		return false, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
-	archive, err := c.fetch(ctx, a, tmp)
-	if err != nil {
-		return false, err
-	}
-	if err := a.verify(archive); err != nil {
-		return false, err
-	}
 	unpacked := filepath.Join(tmp, "unpacked")
-	if err := a.unpack(ctx, archive, unpacked); err != nil {
-		return false, fmt.Errorf("unpack: %w", err)
+	if err := os.Mkdir(unpacked, 0o755); err != nil {
+		return false, err
+	}
+	archives := append([]archive{a.archive}, a.With...)
+	for _, p := range archives { // before anything large is fetched
+		if p.SHA256 == "" {
+			return false, fmt.Errorf("there is no %s for %s/%s", p, runtime.GOOS, runtime.GOARCH)
+		}
+	}
+	for _, p := range archives {
+		if err := c.bring(ctx, p, tmp, unpacked); err != nil {
+			return false, err
+		}
+	}
+	if a.Prepare != nil {
+		if err := a.Prepare(ctx, unpacked); err != nil {
+			return false, err
+		}
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return false, err
@@ -87,5 +97,20 @@ func (a asset) update(ctx context.Context, dir string, c client) (made bool, err
 	return true, a.make(os.DirFS(unpacked), dir)
 }
 
+// bring fetches an archive below tmp and unpacks it.
+func (c client) bring(ctx context.Context, a archive, tmp, unpacked string) error {
+	path, err := c.fetch(ctx, a, tmp)
+	if err != nil {
+		return err
+	}
+	if err := a.verify(path); err != nil {
+		return fmt.Errorf("%s: %w", a, err)
+	}
+	if err := a.unpack(ctx, path, unpacked); err != nil {
+		return fmt.Errorf("unpack %s: %w", a, err)
+	}
+	return os.Remove(path) // it may be large, and so is what was in it
+}
+
 // String names the package.
-func (a asset) String() string { return strings.Join([]string{a.Kind, a.Package, a.Version}, " ") }
+func (a archive) String() string { return strings.Join([]string{a.Kind, a.Package, a.Version}, " ") }

@@ -17,15 +17,12 @@ import (
 // Bounds of what an archive may hold.
 const (
 	maxUnpacked = 512 << 20
-	maxFiles    = 20_000
+	maxFiles    = 50_000
 )
 
 // unpack writes the regular files of an archive below dir, whatever its entries are called: os.Root
 // lets none of them out. Links are left out.
-func (a asset) unpack(ctx context.Context, archive, dir string) (err error) {
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
+func (a archive) unpack(ctx context.Context, archive, dir string) (err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err

@@ -14,9 +14,10 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/tarsd/tarsd/internal/engine/wasmmem"
 )
 
 // assets holds the program once `make assets` has run; the file beside it is always there.
@@ -243,8 +244,7 @@ func (e *Engine) instantiate(ctx context.Context, in *instance) (api.Module, err
 	}
 	c := wazero.NewModuleConfig().WithName("").WithArgs(args...).WithStdin(in).WithStderr(&in.said).
 		WithFSConfig(mount(&in.wave)).WithStartFunctions()
-	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(newMemory))
-	return e.runtime.InstantiateModule(ctx, e.program, c)
+	return e.runtime.InstantiateModule(wasmmem.Context(ctx, memoryPages<<16), e.program, c)
 }
 
 // plain makes a text that flite can read: letters without accents, no control characters. It

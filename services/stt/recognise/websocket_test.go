@@ -38,8 +38,8 @@ func peer(t *testing.T, talk func(c *websocket.Conn)) *WebSocket {
 	return e
 }
 
-// say sends an answer.
-func say(c *websocket.Conn, text string) { _ = c.WriteMessage(websocket.TextMessage, []byte(text)) }
+// speak sends an answer.
+func speak(c *websocket.Conn, text string) { _ = c.WriteMessage(websocket.TextMessage, []byte(text)) }
 
 // listen reads up to the end of an utterance.
 func listen(c *websocket.Conn, each func(init map[string]any, pcm []int16)) {
@@ -52,7 +52,7 @@ func listen(c *websocket.Conn, each func(init map[string]any, pcm []int16)) {
 		}
 		if kind == websocket.BinaryMessage {
 			pcm = audio.AppendSamples(pcm, b)
-			say(c, `{"type":"partial","text":"hel","confidence":0.5,"t_ms":1}`)
+			speak(c, `{"type":"partial","text":"hel","confidence":0.5,"t_ms":1}`)
 			continue
 		}
 		var m map[string]any
@@ -62,7 +62,7 @@ func listen(c *websocket.Conn, each func(init map[string]any, pcm []int16)) {
 			return
 		}
 		init = m
-		say(c, `{"type":"health","ok":true}`)
+		speak(c, `{"type":"health","ok":true}`)
 	}
 }
 
@@ -72,7 +72,7 @@ func TestWebSocket(t *testing.T) {
 		listen(c, func(init map[string]any, pcm []int16) {
 			assert.Equal(t, map[string]any{"type": "init", "sample_rate": 16000., "lang": "en", "enable_partials": true}, init)
 			assert.Equal(t, append(sound(4000), sound(4000)...), pcm)
-			say(c, `{"type":"final","text":" Hello. ","confidence":1.0,"t_ms":500,"bytes":16000}`)
+			speak(c, `{"type":"final","text":" Hello. ","confidence":1.0,"t_ms":500,"bytes":16000}`)
 		})
 	})
 	s, err := e.Begin(t.Context(), Utterance{Lang: "en"})
@@ -113,7 +113,7 @@ func TestWebSocketAnswers(t *testing.T) {
 			e := peer(t, func(c *websocket.Conn) {
 				listen(c, func(map[string]any, []int16) {
 					if v.say != "" {
-						say(c, v.say)
+						speak(c, v.say)
 						_, _, _ = c.ReadMessage() // until it goes
 					}
 				})
@@ -132,7 +132,7 @@ func TestWebSocketAnswers(t *testing.T) {
 // TestWebSocketFails: what goes wrong before the end.
 func TestWebSocketFails(t *testing.T) {
 	t.Parallel()
-	e := peer(t, func(c *websocket.Conn) { say(c, `{"type":"error","err":"send init first"}`) })
+	e := peer(t, func(c *websocket.Conn) { speak(c, `{"type":"error","err":"send init first"}`) })
 	s, err := e.Begin(t.Context(), Utterance{})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
@@ -196,7 +196,7 @@ func TestWebSocketStorm(t *testing.T) {
 	t.Parallel()
 	e := peer(t, func(c *websocket.Conn) {
 		for range maxWebSocketEvents + 100 {
-			say(c, `{"type":"partial","text":"x"}`)
+			speak(c, `{"type":"partial","text":"x"}`)
 		}
 		_, _, _ = c.ReadMessage()
 	})

