@@ -129,7 +129,7 @@ func (m *mic) wake(now time.Time, kind string, t client.Turn) {
 	m.openTo(now, now.Add(m.o.WakeWindow), kind)
 }
 
-// command carries out wake/mic. A negative ttl is for good, within limits.
+// command carries out wake/mic. A ttl below 1 is for good; opening has its limit.
 func (m *mic) command(now time.Time, mute bool, reason string, ttl time.Duration) {
 	if mute {
 		m.muted, m.mutedTo = true, time.Time{}
@@ -142,7 +142,7 @@ func (m *mic) command(now time.Time, mute bool, reason string, ttl time.Duration
 		m.until, m.reason, m.turn = now, reason, client.Turn{}
 		return
 	}
-	if ttl <= 0 || ttl > m.o.OpenLimit {
+	if ttl <= 0 {
 		ttl = m.o.OpenLimit
 	}
 	m.muted = false
@@ -204,7 +204,7 @@ func (m *mic) ends(now time.Time, utt string, window bool) {
 		return
 	}
 	delete(m.voices, utt)
-	if v.paused || v.stopped && !m.over.IsZero() { // it has been silent for long, or was silenced to hear somebody
+	if v.paused { // it has been silent for long
 		return
 	}
 	if len(m.voices) == 0 {

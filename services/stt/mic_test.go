@@ -259,6 +259,9 @@ func TestMicStories(t *testing.T) {
 			s.ms.progress(s.at(10_000), contract.SpeechProgress{UttID: new("a"), Text: "More."}, Room)
 			s.is(22_499, Room, cut, "unless it shows that it goes on")
 			s.is(22_500, Room, open)
+			s.tts(30_000, Room, "speaking_start", "b")
+			s.ms.progress(s.at(30_000), contract.SpeechProgress{UttID: new("b"), Text: "A"}, Room)
+			s.is(30_000+14_299, Room, cut, "a short sentence makes it no shorter")
 		},
 		"many utterances without an end": func(s *story) {
 			for i := range 100 {

@@ -67,6 +67,7 @@ func TestSegments(t *testing.T) {
 		"at once":                   {join(hum(ms(500)), hush(ms(2000))), []float64{1.2}},
 		"a click before":            {join(hush(ms(2000)), hum(ms(40)), hush(ms(300)), hum(ms(500)), hush(ms(1000))), []float64{0.3 + 0.84 + 0.7}},
 		"too quiet to be speech":    {join(hush(ms(2000)), wave(ms(1000), 50), hush(ms(1000))), nil},
+		"a rest that was cut off":   {join(hush(ms(2000)), hum(ms(13000)), hush(ms(100)), hum(ms(1650)), hush(ms(2000))), []float64{13.35, 0.05 + 1.65 + 0.7}},
 		"the longest, and its rest": {join(hush(ms(2000)), hum(ms(13000)), hush(ms(100)), hum(ms(6000)), hush(ms(2000))), []float64{13.35, 0.05 + 6 + 0.7}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,6 +128,20 @@ func TestFloor(t *testing.T) {
 	assert.False(t, s.begins(wave(32*time.Millisecond, 1200), 0.9, 850), "hardly louder than the fan")
 	assert.True(t, s.begins(wave(32*time.Millisecond, 2000), 0.9, 1400))
 	assert.False(t, (&segmenter{o: &o}).begins(hum(32*time.Millisecond), 0.49, 4000))
+}
+
+// TestHysteresis: who speaks is believed to go on below what it takes to begin.
+func TestHysteresis(t *testing.T) {
+	t.Parallel()
+	o := Defaults()
+	s := segmenter{o: &o}
+	require.True(t, s.begins(hum(32*time.Millisecond), 0.5, 4000))
+	s.add(hum(32*time.Millisecond), 0.36, 4000)
+	assert.Zero(t, s.silence)
+	s.add(hum(32*time.Millisecond), 0.34, 4000)
+	assert.Equal(t, BlockLen, s.silence)
+	assert.Equal(t, 2*BlockLen, s.voiced)
+	assert.InDelta(t, 0.43, s.mean(), 1e-6)
 }
 
 func TestUrgentSegment(t *testing.T) {
