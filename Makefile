@@ -6,7 +6,7 @@ ARGS ?=
 export CGO_ENABLED = 0
 
 # Packages whose tests start whole processes; they gain nothing from the race detector.
-PROCESS = /(cmd/tarsd|internal/crash|internal/chaos|internal/dialogue|internal/interop|bench)(/|$$)
+PROCESS = /(cmd/tarsd|internal/crash|internal/chaos|internal/dialogue|internal/interop|internal/voiceloop|bench)(/|$$)
 # How often the crash test kills in make test, and in make crash.
 KILLS       ?= 15
 KILLS_LONG  ?= 100
@@ -72,8 +72,8 @@ race: ## Tests of all packages under the race detector
 process: interop-setup ## Tests that start the real binary: end to end, crash, other clients
 	TARSD_CRASH_KILLS=$(KILLS) $(GO) test -p 1 -timeout 14m $$($(GO) list ./... | grep -E '$(PROCESS)')
 
-interop-setup: ## Clients of other makers for the tests, from PyPI and npm into a cache
-	@if [ -f internal/interop/setup.sh ]; then sh internal/interop/setup.sh; fi
+interop-setup: ## Clients and a recogniser of other makers for the tests, from PyPI and npm into a cache
+	@for s in internal/interop/setup.sh internal/voiceloop/setup.sh; do if [ -f $$s ]; then sh $$s; fi; done
 
 fuzz: ## A few seconds of every fuzz target
 	@FUZZTIME=$(FUZZTIME) GO=$(GO) sh tools/fuzz.sh

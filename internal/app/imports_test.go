@@ -119,6 +119,7 @@ var edges = map[string][]string{
 	"internal/crash/daemon":  {},
 	"internal/crash/rawmqtt": {},
 	"internal/dialogue":      {},
+	"internal/voiceloop":     {},
 	"internal/interop":       {"internal/crash/daemon"},
 	"internal/legacy":        {},
 	"internal/esp32":         {},
@@ -187,7 +188,7 @@ func TestImportsRunOneWay(t *testing.T) {
 func TestBinaryLinksNoTests(t *testing.T) {
 	t.Parallel()
 	for pkg := range list(t, "-deps", "./cmd/tarsd") {
-		for _, no := range []string{"internal/crash", "internal/chaos", "internal/cutproxy", "services/servicetest", "internal/interop", "internal/legacy", "internal/conformance", "internal/esp32", "bench", "broker/brokertest", "services/llm/llmtest", "internal/engine/enginetest", "internal/audio/audiotest"} {
+		for _, no := range []string{"internal/crash", "internal/chaos", "internal/voiceloop", "internal/cutproxy", "services/servicetest", "internal/interop", "internal/legacy", "internal/conformance", "internal/esp32", "bench", "broker/brokertest", "services/llm/llmtest", "internal/engine/enginetest", "internal/audio/audiotest"} {
 			assert.False(t, pkg == no || strings.HasPrefix(pkg, no+"/"), "%s is linked in", pkg)
 		}
 	}

@@ -96,6 +96,35 @@ func TestFeedRefuses(t *testing.T) {
 	}
 }
 
+// TestFeedPace: what comes faster than time passes is refused, but for 2 s after a pause, and clocks that are
+// a fifth too fast do no harm.
+func TestFeedPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := NewFeed()
+		piece := AppendBytes(nil, tone(440, Samples(MaxChunk, Rate), Rate))
+		push := func(n int) (taken int) {
+			for range n {
+				if err := f.Push(piece, 0); err == nil {
+					taken++
+				} else {
+					require.ErrorIs(t, err, ErrChunk)
+				}
+			}
+			return taken
+		}
+		assert.Equal(t, 10, push(50), "at once")
+		time.Sleep(time.Second)
+		assert.Equal(t, 6, push(50), "1.25 s in a second")
+		time.Sleep(time.Hour)
+		assert.Equal(t, 10, push(50), "after a pause")
+		for range 1000 {
+			time.Sleep(MaxChunk * 5 / 6)
+			require.Equal(t, 1, push(1), "a fast clock")
+		}
+	})
+}
+
 // FuzzFeed: whatever comes, frames are whole and few, and the rates that it names cost little.
 func FuzzFeed(f *testing.F) {
 	f.Add(make([]byte, 640), 0)

@@ -191,6 +191,29 @@ func TestWAV(t *testing.T) {
 	require.NoError(t, <-each)
 }
 
+// TestRestart: who listens goes on to do so when the service is started again.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	bus := servicetest.Start(t)
+	e := hearing(t, "tone", func(o *Options) {
+		o.OpenSource = func(context.Context, string) (audio.Source, error) { return &fixed{n: 1}, nil }
+	})
+	events := listen(t, e)
+	for range 2 {
+		sup := bus.Run(t, e)
+		assert.NoError(t, next(t, events).gone)
+		send(t, bus.Client(t, "satellite"), "kitchen", audio.AppendBytes(nil, ramp(audio.FrameLen)), 0)
+		assert.Equal(t, "kitchen", next(t, events).site)
+		require.NoError(t, sup.Stop(t.Context()))
+		gone := []event{next(t, events), next(t, events)}
+		for _, ev := range gone {
+			assert.Equal(t, ErrGone, ev.gone)
+		}
+		assert.ElementsMatch(t, []string{"room", "kitchen"}, []string{gone[0].site, gone[1].site})
+		assert.Empty(t, e.sites.all)
+	}
+}
+
 // TestOldSockets: what the programs of the old system get.
 func TestOldSockets(t *testing.T) {
 	t.Parallel()

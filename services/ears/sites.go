@@ -23,7 +23,7 @@ type site struct {
 
 // sites are all of them, and who wants to hear of new ones.
 type sites struct {
-	mu       sync.Mutex // guards what follows, and the watchers
+	mu       sync.Mutex // guards what follows, and the watchers; before the lock of a hub
 	all      []*site
 	watchers map[*watcher]struct{}
 }
