@@ -41,11 +41,11 @@ func main() {
 	seconds := flag.Int("seconds", 20, "of each measurement")
 	inspector := flag.String("inspector", "", "be the inspector of this broker (the command calls itself so)")
 	flag.Parse()
-	err := error(nil)
+	var err error
 	if *inspector != "" {
 		err = watch(ctx, *inspector)
 	} else {
-		err = measure(ctx, *tarsd, *rate, time.Duration(*seconds)*time.Second)
+		err = measure(ctx, os.Stdout, *tarsd, *rate, time.Duration(*seconds)*time.Second)
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "inspect:", err)
@@ -95,7 +95,7 @@ const (
 	beat       = 5 * time.Millisecond
 )
 
-func measure(ctx context.Context, program string, rate int, d time.Duration) error {
+func measure(ctx context.Context, w io.Writer, program string, rate int, d time.Duration) error {
 	dir, err := os.MkdirTemp("", "inspect-bench-")
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func measure(ctx context.Context, program string, rate int, d time.Duration) err
 	}
 	defer broker.end()
 	for _, with := range []bool{false, true} {
-		if err := phase(ctx, broker, url, rate, d, with); err != nil {
+		if err := phase(ctx, w, broker, url, rate, d, with); err != nil {
 			return err
 		}
 	}
@@ -117,7 +117,7 @@ func measure(ctx context.Context, program string, rate int, d time.Duration) err
 }
 
 // phase measures once.
-func phase(ctx context.Context, broker *process, url string, rate int, d time.Duration, with bool) error {
+func phase(ctx context.Context, w io.Writer, broker *process, url string, rate int, d time.Duration, with bool) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var inspector *process
@@ -154,11 +154,11 @@ func phase(ctx context.Context, broker *process, url string, rate int, d time.Du
 	if with {
 		name = "with an inspector"
 	}
-	fmt.Printf("%s\n  published   %.0f messages a second\n", name, float64(sent.Load()-n0)/took)
-	fmt.Printf("  broker      CPU %.0f %% of a core, memory %d MiB\n", 100*(broker.cpu()-cpu0)/took, broker.rss()>>20)
-	l.print()
+	fmt.Fprintf(w, "%s\n  published   %.0f messages a second\n", name, float64(sent.Load()-n0)/took)
+	fmt.Fprintf(w, "  broker      CPU %.0f %% of a core, memory %d MiB\n", 100*(broker.cpu()-cpu0)/took, broker.rss()>>20)
+	l.print(w)
 	if with {
-		fmt.Printf("  inspector   CPU %.0f %% of a core, memory %d MiB\n", 100*(inspector.cpu()-own0)/took, inspector.rss()>>20)
+		fmt.Fprintf(w, "  inspector   CPU %.0f %% of a core, memory %d MiB\n", 100*(inspector.cpu()-own0)/took, inspector.rss()>>20)
 	}
 	cancel()
 	wg.Wait()
@@ -170,9 +170,9 @@ func phase(ctx context.Context, broker *process, url string, rate int, d time.Du
 	if err := json.Unmarshal([]byte(inspector.out.String()), &s); err != nil {
 		return fmt.Errorf("what the inspector said: %w", err)
 	}
-	fmt.Printf("              took in %d of %d messages, missed %d; drew %d KiB\n", s.Messages, sent.Load(), s.Missed, s.Drawn>>10)
+	fmt.Fprintf(w, "              took in %d of %d messages, missed %d; drew %d KiB\n", s.Messages, sent.Load(), s.Missed, s.Drawn>>10)
 	for _, text := range s.Limits {
-		fmt.Printf("              %s\n", text)
+		fmt.Fprintf(w, "              %s\n", text)
 	}
 	return nil
 }
@@ -245,7 +245,7 @@ func (l *listener) reset() {
 	l.took = nil
 }
 
-func (l *listener) print() {
+func (l *listener) print(w io.Writer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	slices.Sort(l.took)
@@ -255,7 +255,7 @@ func (l *listener) print() {
 		}
 		return float64(l.took[min(int(q*float64(len(l.took))), len(l.took)-1)]) / 1e6
 	}
-	fmt.Printf("  subscriber  %d messages, latency median %.2f ms, p99 %.2f ms, longest %.2f ms\n", len(l.took), at(0.5), at(0.99), at(1))
+	fmt.Fprintf(w, "  subscriber  %d messages, latency median %.2f ms, p99 %.2f ms, longest %.2f ms\n", len(l.took), at(0.5), at(0.99), at(1))
 }
 
 // process is a program that was started.

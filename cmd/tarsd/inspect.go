@@ -67,8 +67,12 @@ func (c inspectCmd) Run(ctx context.Context, std stdio) error {
 		if err != nil {
 			return err
 		}
-		if where, err = app.FindInspect(ctx, cfg.Config); err != nil {
-			return statusError(err)
+		where, err = app.FindInspect(ctx, cfg.Config)
+		if errors.Is(err, app.ErrNotRunning) {
+			return notRunning{err}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	defer where.Close()

@@ -36,6 +36,9 @@ var edges = map[string][]string{
 	"internal/audio":           {},
 	"internal/audio/audiotest": {}, // for tests
 	"internal/config":          {},
+	"internal/inspect":         {"services/contract"},
+	"internal/inspect/feed":    {"internal/inspect", "services/client"},
+	"internal/inspect/screen":  {"internal/inspect", "internal/inspect/feed", "services/contract"},
 	"internal/mqttcli":         {},
 	"internal/trace":           {"services/client"},
 	"internal/wire":            {},

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,7 +15,7 @@ type Stage int
 // The stages, in the order in which they happen.
 const (
 	Begun      Stage = iota // wake word, push to talk, or a typed text
-	SpeechEnd               // the speaker has ended, as far as it can be seen: see Turn.hear
+	SpeechEnd               // as the recogniser tells, else the last partial transcript
 	Transcript              // what was said, as text; a typed text begins here too
 	FirstToken              // the model's first piece
 	FirstSound              // of the answer; an acknowledgement of the wake word is none
@@ -209,14 +210,19 @@ var steps = map[string]func(*Turn, *Message){
 			t.Said, t.partial = clip(d.Text), at
 		}
 	}),
-	contract.STTFinal.Name: decoded(contract.STTFinal, func(t *Turn, at time.Time, d contract.FinalTranscript) {
-		t.reach(Transcript, at)
-		t.Said = clip(d.Text)
-		// No message says when the speaker ended: the last partial transcript is the nearest.
-		if !t.partial.IsZero() {
+	contract.STTFinal.Name: func(t *Turn, msg *Message) {
+		d, err := contract.STTFinal.Decode(msg.Payload)
+		if err != nil {
+			return
+		}
+		t.reach(Transcript, msg.At)
+		t.Said = clip(d.Data.Text)
+		if end := speechEnd(msg, d.Data.TS); !end.IsZero() {
+			t.reach(SpeechEnd, end)
+		} else if !t.partial.IsZero() { // the recogniser does not say: this is the nearest
 			t.reach(SpeechEnd, t.partial)
 		}
-	}),
+	},
 	contract.LLMRequest.Name: func(*Turn, *Message) {}, // it may be the first that is seen of a turn
 	contract.LLMStream.Name: decoded(contract.LLMStream, func(t *Turn, at time.Time, d contract.ChatDelta) {
 		if contract.Value(d.Delta) != "" {
@@ -260,6 +266,24 @@ var steps = map[string]func(*Turn, *Message){
 			t.Done = d.State == contract.Idle
 		}
 	}),
+}
+
+// longest is how long after the end of speech a transcript can come.
+const longest = time.Minute
+
+// speechEnd is when a transcript of ts, Unix seconds, says that the speech was over, by our clock, since
+// the recogniser's may be wrong. It is zero if the transcript does not say.
+func speechEnd(msg *Message, ts float64) time.Time {
+	for _, p := range msg.Props {
+		if p.Key != contract.PropSpeechEnd {
+			continue
+		}
+		end, err := strconv.ParseFloat(p.Value, 64)
+		if late := ts - end; err == nil && late >= 0 && late < longest.Seconds() {
+			return msg.At.Add(-time.Duration(late * float64(time.Second)))
+		}
+	}
+	return time.Time{}
 }
 
 // decoded is a step of messages that the contract allows.

@@ -23,6 +23,13 @@ func enveloped(ms int, turn, id, topic, data string) Message {
 	return said(ms, turn, topic, fmt.Sprintf(`{"id":%q,"type":"x","ts":1,"source":"s","data":%s}`, id, data))
 }
 
+// final is a transcript that was made half a second after 1789999000 and says when the speech was over.
+func final(ms int, end string) Message {
+	m := enveloped(ms, "w1", "f1", "stt/final", `{"text":"what time is it","ts":1789999000.5}`)
+	m.Props = append(m.Props, Prop{"speech_end", end})
+	return m
+}
+
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	whole := []Message{
@@ -92,6 +99,17 @@ func TestTurns(t *testing.T) {
 			enveloped(0, "", "w1", "wake/event", `{"type":"wake"}`),
 			enveloped(31_000, "", "f1", "stt/final", `{"text":"hello"}`),
 		}, []int{-1, -1, 0, -1, -1, -1}, nil, 1},
+		"end of speech": {[]Message{
+			enveloped(0, "", "w1", "wake/event", `{"type":"wake"}`),
+			enveloped(1900, "w1", "p2", "stt/partial", `{"text":"what time"}`),
+			final(2300, "1789999000.250"), // by a clock that is wrong
+		}, []int{0, 2050, 2300, -1, -1, -1}, nil, 0},
+		"end of speech after the transcript": {[]Message{
+			enveloped(0, "", "w1", "wake/event", `{"type":"wake"}`), final(2300, "1789999001"),
+		}, []int{0, -1, 2300, -1, -1, -1}, nil, 0},
+		"end of speech that is no number": {[]Message{
+			enveloped(0, "", "w1", "wake/event", `{"type":"wake"}`), final(2300, "NaN"),
+		}, []int{0, -1, 2300, -1, -1, -1}, nil, 0},
 		"an error": {[]Message{
 			enveloped(0, "", "t1", "dialogue/text", `{"text":"hello"}`),
 			enveloped(9, "t1", "t1", "llm/response", `{"id":"t1","error":"I cannot think."}`),

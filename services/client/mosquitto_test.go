@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tarsd/tarsd/broker/brokertest"
 	"github.com/tarsd/tarsd/internal/cutproxy"
 	"github.com/tarsd/tarsd/services/client"
 	"github.com/tarsd/tarsd/services/contract"
@@ -131,4 +132,41 @@ func TestMosquitto(t *testing.T) {
 			assert.Equal(t, want, what)
 		}
 	})
+}
+
+// TestAsPublished: what is retained while a client looks on is told from what is not, on our broker and
+// on Mosquitto; without the option only replays are.
+func TestAsPublished(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]client.Options{
+		"tarsd": {Dial: brokertest.Start(t).DialMemory}, "mosquitto": {URL: "unix://" + mosquitto(t)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			other := connect(t, o, "other")
+			got := map[string]chan client.RawMessage{}
+			for who, opts := range map[string][]client.SubscribeOption{"with": {client.AsPublished()}, "without": nil} {
+				c, ch := connect(t, o, who), make(chan client.RawMessage, 10)
+				got[who] = ch
+				_, err := c.SubscribeRaw("as/#", 1, func(_ context.Context, m client.RawMessage) error {
+					ch <- m
+					return nil
+				}, opts...)
+				require.NoError(t, err)
+				require.NoError(t, c.Ready(within(t)))
+			}
+			for _, retain := range []bool{true, false} {
+				_, err := other.PublishRaw(within(t), "as/it", []byte("x"), 1, retain)
+				require.NoError(t, err)
+				for who, ch := range got {
+					select {
+					case m := <-ch:
+						assert.Equal(t, retain && who == "with", m.Retained, "%s, retain %v", who, retain)
+					case <-within(t).Done():
+						require.Fail(t, "no message")
+					}
+				}
+			}
+		})
+	}
 }

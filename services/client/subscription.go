@@ -49,8 +49,8 @@ func Queue(n int, p Policy) SubscribeOption {
 func MaxQoS(qos byte) SubscribeOption { return func(o *subscribeOptions) { o.maxQoS = qos } }
 
 // AsPublished asks the broker to leave the retain flag as the publisher set it, so that Retained tells
-// of every message which changes retained state, and no longer replays from others. It holds for all
-// subscriptions of the client with this filter.
+// of every message which changes retained state, and no longer replays from others. A broker may send one
+// copy of a message for several subscriptions of a client; then it holds for all of them.
 func AsPublished() SubscribeOption { return func(o *subscribeOptions) { o.asIs = true } }
 
 // Workers runs up to n handlers at once, in no particular order. Without it there is one, and the

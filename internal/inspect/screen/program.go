@@ -38,8 +38,8 @@ func Run(ctx context.Context, bus Bus, in io.Reader, out io.Writer, o ...tea.Pro
 		tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithFPS(fps), tea.WithoutSignalHandler(),
 	}, o...)
 	_, err := tea.NewProgram(p, o...).Run()
-	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
-		return nil
+	if ctx.Err() != nil && errors.Is(err, tea.ErrProgramKilled) {
+		err = nil // it was asked to end
 	}
 	return err
 }

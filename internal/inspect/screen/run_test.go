@@ -48,7 +48,7 @@ type session struct {
 	done chan error
 }
 
-func run(t *testing.T, ctx context.Context, url string, o ...tea.ProgramOption) *session { //nolint:revive // a test comes first
+func run(t *testing.T, ctx context.Context, url string, o ...tea.ProgramOption) *session {
 	t.Helper()
 	f, err := feed.Connect(ctx, feed.Options{Client: client.Options{URL: url}})
 	require.NoError(t, err)
