@@ -64,6 +64,7 @@ type Options struct {
 	Metrics   http.Handler // /metrics
 	MCP       http.Handler // /mcp; it decides itself who may call
 	Session   http.Handler // /api/v1/session
+	Overview  http.Handler // /api/v1/overview; it decides itself who may see it
 	Camera    *Camera      // /camera/stream and /camera/snapshot
 	Health    func() Health
 	Ready     func() bool
@@ -117,6 +118,9 @@ func New(o Options) (http.Handler, error) {
 	}
 	if o.Session != nil {
 		mux.Handle(SessionPath, o.Session)
+	}
+	if o.Overview != nil {
+		mux.Handle("GET /api/v1/overview", o.Overview)
 	}
 	if o.MCP != nil {
 		mux.Handle("/mcp", o.MCP)

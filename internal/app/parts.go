@@ -247,6 +247,7 @@ func (a *App) bindWeb(context.Context) error {
 	h, err := web.New(web.Options{
 		WebSocket: a.ws,
 		Session:   a.sessions,
+		Overview:  http.HandlerFunc(a.webOverview),
 		MCP:       a.mcpHandler(),
 		Camera:    cam,
 		Metrics: observe.NewMetrics(observe.MetricsOptions{

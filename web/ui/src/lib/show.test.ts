@@ -36,16 +36,16 @@ test("numbers are found wherever they are, and not without end", () => {
 
 describe("exports", () => {
   const all = [
-    { topic: "a/b", ts: 1.5, qos: 1, retained: true, payload: b('say "hi",\nyou') },
-    { topic: "=cmd()", ts: 2, qos: 0, retained: false, payload: new Uint8Array([0xff]) },
-    { topic: "c", ts: -3, qos: 0, retained: false, payload: b("@SUM(A1)") },
+    { topic: "a/b", ts: 1.5, retained: true, payload: b('say "hi",\nyou') },
+    { topic: "=cmd()", ts: 2, retained: false, payload: new Uint8Array([0xff]) },
+    { topic: "c", ts: -3, retained: false, payload: b("@SUM(A1)") },
   ];
   test("as JSON lines", () => {
     expect(jsonLines(all).trim().split("\n").map((l) => JSON.parse(l))).toEqual([
-      { topic: "a/b", ts: 1.5, qos: 1, retained: true, payload: 'say "hi",\nyou' }, { topic: "=cmd()", ts: 2, qos: 0, retained: false, base64: "/w==" }, { topic: "c", ts: -3, qos: 0, retained: false, payload: "@SUM(A1)" },
+      { topic: "a/b", ts: 1.5, retained: true, payload: 'say "hi",\nyou' }, { topic: "=cmd()", ts: 2, retained: false, base64: "/w==" }, { topic: "c", ts: -3, retained: false, payload: "@SUM(A1)" },
     ]);
   });
   test("as CSV, without formulas", () => {
-    expect(csv(all)).toBe('topic,ts,qos,retained,payload\r\na/b,1.5,1,true,"say ""hi"",\nyou"\r\n\'=cmd(),2,0,false,/w==\r\nc,-3,0,false,\'@SUM(A1)\r\n');
+    expect(csv(all)).toBe('topic,ts,retained,payload\r\na/b,1.5,true,"say ""hi"",\nyou"\r\n\'=cmd(),2,false,/w==\r\nc,-3,false,\'@SUM(A1)\r\n');
   });
 });

@@ -94,14 +94,13 @@ export interface Exported {
   topic: string;
   /** Unix seconds of its arrival here */
   ts: number;
-  qos: number;
   retained: boolean;
   payload: Uint8Array;
 }
 
 /** jsonLines writes each message as an object; what is not UTF-8 is in base64. */
 export function jsonLines(all: Exported[]): string {
-  return all.map((m) => JSON.stringify({ topic: m.topic, ts: m.ts, qos: m.qos, retained: m.retained, ...body(m.payload) }) + "\n").join("");
+  return all.map((m) => JSON.stringify({ topic: m.topic, ts: m.ts, retained: m.retained, ...body(m.payload) }) + "\n").join("");
 }
 
 /** csv writes them as a table. Cells that a spreadsheet would take for a formula begin with an apostrophe. */
@@ -112,9 +111,9 @@ export function csv(all: Exported[]): string {
   };
   const rows = all.map((m) => {
     const b = body(m.payload);
-    return [m.topic, m.ts, m.qos, m.retained, "payload" in b ? b.payload : b.base64];
+    return [m.topic, m.ts, m.retained, "payload" in b ? b.payload : b.base64];
   });
-  return [["topic", "ts", "qos", "retained", "payload"], ...rows].map((r) => r.map(cell).join(",") + "\r\n").join("");
+  return [["topic", "ts", "retained", "payload"], ...rows].map((r) => r.map(cell).join(",") + "\r\n").join("");
 }
 
 function body(payload: Uint8Array): { payload: string } | { base64: string } {

@@ -93,7 +93,7 @@ test("the judge's word on the latest message is kept", () => {
 });
 
 test("who stored a message is what its envelope says", () => {
-  const k = (payload: string) => stored({ payload: new TextEncoder().encode(payload), size: 0, qos: 0, retained: true, props: {}, at: 0 });
+  const k = (payload: string) => stored({ payload: new TextEncoder().encode(payload), size: 0, retained: true, props: {}, at: 0 });
   expect(k('{"type":"x","ts":5,"source":"tts","data":{}}')).toEqual({ source: "tts", ts: 5 });
   expect([k("{}"), k("junk")]).toEqual([null, null]);
 });

@@ -18,7 +18,6 @@ export interface Kept {
   payload: Uint8Array;
   /** bytes it had; more than payload if it was cut */
   size: number;
-  qos: 0 | 1 | 2;
   retained: boolean;
   props: Record<string, string>;
   /** performance.now() of its arrival */
@@ -94,7 +93,7 @@ export class Tree {
     // A copy: the library's slices hold all that came in the same frame.
     const payload = m.payload.slice(0, cut ? maxPayload : undefined);
     n.wrong = this.judge(m.topic, payload);
-    n.history.push({ payload, size: m.payload.length, qos: m.qos, retained: m.retained, props: m.props, at: m.at });
+    n.history.push({ payload, size: m.payload.length, retained: m.retained, props: m.props, at: m.at });
     this.held += payload.length;
     if (n.history.length > maxHistory) this.drop(n, 0);
     if (this.held > maxBytes) this.shrink();
