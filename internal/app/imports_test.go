@@ -45,18 +45,14 @@ var edges = map[string][]string{
 	"internal/wyoming":         {"internal/audio"},
 	"internal/engine/use":      {"internal/engine/nn"},
 	"internal/engine/flite":    {"internal/engine/wasmmem"},
-	"internal/assets":          {"internal/engine/openwakeword", "internal/engine/pocketsphinx/build", "internal/engine/silero", "internal/engine/use"},
+	"internal/assets":          {"internal/engine/openwakeword", "internal/engine/pocketsphinx/build", "internal/engine/silero", "internal/engine/use"}, // a build tool
 	"services/memory":          {"services", "services/client", "services/contract", "services/memory/index", "services/memory/persona"},
 	"services/memory/index":    {}, "services/memory/persona": {}, "services/memory/legacy": {},
-
-	"internal/inspect":        {"services/contract"},
-	"internal/inspect/feed":   {"internal/inspect", "services/client"},
-	"internal/inspect/screen": {"internal/inspect", "internal/inspect/feed", "services/contract"},
-	"storage":                 {},
-	"services/contract":       {},
-	"services/client":         {"services/contract"},
-	"services":                {"services/client"},
-	"web":                     {},
+	"storage":           {},
+	"services/contract": {},
+	"services/client":   {"services/contract"},
+	"services":          {"services/client"},
+	"web":               {},
 
 	"services/movement": {
 		"services", "services/client", "services/contract", "services/movement/drive", "services/movement/pca9685", "services/movement/plan",
@@ -84,9 +80,9 @@ var edges = map[string][]string{
 
 	"services/stt/recognise": {"internal/audio", "internal/engine/pocketsphinx", "internal/wyoming"},
 
-	// Engines, not the services that they belong to.
-	"services/wyoming": {"internal/audio", "internal/wyoming", "services", "services/stt/recognise", "services/tts/spoken", "services/tts/voice"},
-
+	"services/wyoming": { // engines, not the services that they belong to
+		"internal/audio", "internal/wyoming", "services", "services/stt/recognise", "services/tts/spoken", "services/tts/voice",
+	},
 	"services/ears":          {"internal/audio", "services", "services/client", "services/contract"},
 	"services/stt":           {"internal/audio", "services", "services/client", "services/contract", "services/stt/recognise"},
 	"services/homeassistant": {"services", "services/client", "services/contract"},
