@@ -19,7 +19,6 @@ import (
 	"github.com/tarsd/tarsd/internal/trace"
 	"github.com/tarsd/tarsd/services"
 	"github.com/tarsd/tarsd/services/ears"
-	"github.com/tarsd/tarsd/services/stt/recognise"
 	"github.com/tarsd/tarsd/storage"
 )
 
@@ -48,10 +47,8 @@ type parts struct {
 	version string
 	// encoder is the sentence encoder, which those who want it share.
 	encoder func(ctx context.Context) (*use.Encoder, error)
-	// recogniser makes what understands speech, and head loads the wake word's, for whom else than the
-	// services stt and wake wants them. nil: this version has none.
-	recogniser func() (recognise.Engine, error)
-	head       func() (*openwakeword.Head, error)
+	// head loads what knows the wake word; nil: this version has none.
+	head func() (*openwakeword.Head, error)
 	// ears are the microphones, which those who listen share.
 	ears func() (*ears.Ears, error)
 }

@@ -41,18 +41,21 @@ func makeSTT(p parts) (services.Service, error) {
 		}
 		return d.Another(), nil
 	}
-	o.Engines = func() (engines []recognise.Engine, absent []error) {
-		for _, name := range c.Engines {
-			e, err := makeRecogniser(name, c)
-			if err != nil {
-				absent = append(absent, err)
-				continue
-			}
-			engines = append(engines, e)
-		}
-		return engines, absent
-	}
+	o.Engines = func() ([]recognise.Engine, []error) { return makeRecognisers(c) }
 	return stt.New(o)
+}
+
+// makeRecognisers makes the engines that are wanted, and says what is wrong with those that cannot be had.
+func makeRecognisers(c config.STT) (engines []recognise.Engine, absent []error) {
+	for _, name := range c.Engines {
+		e, err := makeRecogniser(name, c)
+		if err != nil {
+			absent = append(absent, err)
+			continue
+		}
+		engines = append(engines, e)
+	}
+	return engines, absent
 }
 
 // makeRecogniser makes one engine. A new one is one case here.

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/tarsd/tarsd/internal/engine/flite"
 	"github.com/tarsd/tarsd/internal/engine/openwakeword"
 	proto "github.com/tarsd/tarsd/internal/wyoming"
-	"github.com/tarsd/tarsd/services/stt/recognise"
 )
 
 // TestWyoming: a peer has the built-in voice speak, in the tarsd that an owner starts.
@@ -78,9 +76,15 @@ func TestWyomingOffers(t *testing.T) {
 			d.Process(make([]int16, openwakeword.ChunkSamples))
 		}
 	}
-	p.recogniser = func() (recognise.Engine, error) { return nil, errors.New("no model") }
 	p.head = func() (*openwakeword.Head, error) { return head, nil }
-	_, err := makeWyoming(p)
+	p.cfg.STT.Engines, p.cfg.STT.Wyoming.Address = []string{"wyoming"}, "tcp://127.0.0.1:1"
+	r, err := offerASR(p).Open()
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	p.cfg.STT.Engines = []string{"none such"}
+	_, err = offerASR(p).Open()
+	require.ErrorContains(t, err, "none such")
+	_, err = makeWyoming(p)
 	require.NoError(t, err)
 	p.head = func() (*openwakeword.Head, error) { return nil, openwakeword.ErrHead }
 	_, err = makeWyoming(p)
