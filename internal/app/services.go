@@ -47,7 +47,7 @@ type parts struct {
 	version string
 	// encoder is the sentence encoder, which those who want it share.
 	encoder func(ctx context.Context) (*use.Encoder, error)
-	// head loads that of the wake word. nil: this version has none.
+	// head loads what knows the wake word; nil: this version has none.
 	head func() (*openwakeword.Head, error)
 	// ears are the microphones, which those who listen share.
 	ears func() (*ears.Ears, error)

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"slices"
@@ -91,12 +90,4 @@ func expected(p parts) []string {
 	}
 	o := routerOptions(p.cfg.Router)
 	return o.Sentences(slices.Sorted(maps.Keys(who.Traits)))
-}
-
-// chained has the recognisers one after the other as one engine.
-type chained struct{ *recognise.Chain }
-
-// Begin implements recognise.Engine.
-func (c chained) Begin(_ context.Context, u recognise.Utterance) (recognise.Stream, error) {
-	return c.Chain.Begin(u), nil
 }

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -22,18 +24,7 @@ func makeWyoming(p parts) (services.Service, error) {
 	if c.Listen == "" {
 		return wyoming.New(o)
 	}
-	o.TTS = offerTTS(p)
-	if len(p.cfg.STT.Engines) > 0 {
-		o.ASR = &wyoming.ASR{
-			Program: proto.ASRProgram{Artifact: artifact(p, "tarsd", "The recognisers of stt.engines"), NeedsVAD: true, Models: []proto.Model{
-				{Artifact: artifact(p, "tars", "The first of stt.engines that can"), Languages: []string{"en"}},
-			}},
-			Open: func() (wyoming.Recogniser, error) {
-				engines, absent := makeRecognisers(p)
-				return chained{recognise.NewChain(engines, absent, time.Duration(p.cfg.STT.Patience))}, nil
-			},
-		}
-	}
+	o.TTS, o.ASR = offerTTS(p), offerASR(p)
 	if p.head != nil {
 		head, err := p.head()
 		if err != nil {
@@ -75,6 +66,35 @@ func offerTTS(p parts) *wyoming.TTS {
 		}
 	}
 	return t
+}
+
+// offerASR lists one model, behind which the recognisers stand in their order.
+func offerASR(p parts) *wyoming.ASR {
+	c := p.cfg.STT
+	lang := c.Lang
+	if lang == "" {
+		lang = "en"
+	}
+	return &wyoming.ASR{
+		Program: proto.ASRProgram{Artifact: artifact(p, "tarsd", "The recognisers of stt.engines"), NeedsVAD: true, Models: []proto.Model{
+			{Artifact: artifact(p, "tars", "The first of stt.engines that can"), Languages: []string{lang}},
+		}},
+		Open: func() (wyoming.Recogniser, error) {
+			engines, absent := makeRecognisers(p)
+			if len(engines) == 0 {
+				return nil, errors.Join(absent...)
+			}
+			return ear{recognise.NewChain(engines, absent, time.Duration(c.Patience))}, nil
+		},
+	}
+}
+
+// ear is a chain of recognisers that is asked as one is.
+type ear struct{ *recognise.Chain }
+
+// Begin implements wyoming.Recogniser.
+func (e ear) Begin(_ context.Context, u recognise.Utterance) (recognise.Stream, error) {
+	return e.Chain.Begin(u), nil
 }
 
 // offerWake makes a detector for each stream, of one set of weights.

@@ -95,7 +95,14 @@ func TestWyomingOffers(t *testing.T) {
 		}
 	}
 	p.head = func() (*openwakeword.Head, error) { return head, nil }
-	_, err := makeWyoming(p)
+	p.cfg.STT.Engines, p.cfg.STT.Wyoming.Address = []string{"wyoming"}, "tcp://127.0.0.1:1"
+	r, err := offerASR(p).Open()
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	p.cfg.STT.Engines = []string{"none such"}
+	_, err = offerASR(p).Open()
+	require.ErrorContains(t, err, "none such")
+	_, err = makeWyoming(p)
 	require.NoError(t, err)
 	p.head = func() (*openwakeword.Head, error) { return nil, openwakeword.ErrHead }
 	_, err = makeWyoming(p)

@@ -36,6 +36,11 @@ func (c Config) validate() Problems {
 	c.Broker.check(&ps)
 	c.Trace.check(&ps)
 	eachService(c, func(name string, s serviceConfig) { s.check(name, &ps) })
+	for key, peer := range map[string]string{"stt.wyoming.address": c.STT.Wyoming.Address, "tts.wyoming.address": c.TTS.Wyoming.Address} {
+		if c.Wyoming.Listen != "" && peer == c.Wyoming.Listen {
+			ps.add(key, "", "%s is wyoming.listen: tarsd would ask itself", peer)
+		}
+	}
 	return ps
 }
 

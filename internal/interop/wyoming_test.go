@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,7 +14,8 @@ import (
 	"github.com/tarsd/tarsd/internal/crash/daemon"
 )
 
-// TestWyoming: the client of the protocol's own package has the real binary speak.
+// TestWyoming: the client of the protocol's own package has the real binary speak, and understand, for
+// which that asks the package's own server.
 func TestWyoming(t *testing.T) {
 	t.Parallel()
 	if program == "" {
@@ -28,7 +30,13 @@ func TestWyoming(t *testing.T) {
 	peers, err := daemon.FreeAddr()
 	require.NoError(t, err)
 	dir := t.TempDir()
-	command := append(daemon.Tarsd(program, filepath.Join(dir, "data"), addr), "--services", "wyoming", "--set", "wyoming.listen=tcp://"+peers, "--set", "tts.engines=flite")
+	recogniser := "unix://" + filepath.Join(dir, "asr.sock")
+	python := exec.CommandContext(t.Context(), interpreter, "clients/wyoming_server.py", recogniser)
+	python.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
+	require.NoError(t, python.Start())
+	t.Cleanup(func() { _ = python.Process.Kill(); _ = python.Wait() })
+	command := append(daemon.Tarsd(program, filepath.Join(dir, "data"), addr,
+		"wyoming.listen=tcp://"+peers, "tts.engines=flite", "stt.engines=wyoming", "stt.wyoming.address="+recogniser), "--services", "wyoming")
 	d, err := daemon.Start(daemon.Options{Command: command, Addr: addr})
 	require.NoError(t, err)
 	t.Cleanup(func() {
@@ -40,16 +48,20 @@ func TestWyoming(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	require.NoError(t, d.Ready(ctx))
-	require.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", peers)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}, 20*time.Second, 20*time.Millisecond)
-	domains := []string{"tts"}
+	answers := func(network, address string) {
+		require.Eventually(t, func() bool {
+			c, err := net.Dial(network, address)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		}, 20*time.Second, 20*time.Millisecond, address)
+	}
+	answers("unix", filepath.Join(dir, "asr.sock"))
+	answers("tcp", peers)
+	domains := []string{"asr", "tts"}
 	if _, err := os.Stat(filepath.Join("..", "engine", "flite", "assets", "flite.wasm")); err != nil {
-		domains = nil // the binary was built without its voice, and offers nothing
+		domains = domains[:1] // the binary was built without its voice
 	}
 	script(t, append([]string{interpreter, "clients/wyoming_client.py", "tcp://" + peers}, domains...)...)
 }

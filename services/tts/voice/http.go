@@ -12,7 +12,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,11 +30,14 @@ type HTTPOptions struct {
 
 const connectTime = 5 * time.Second
 
-// server is what the two have in common.
+// server is what the two have in common. mu guards refused.
 type server struct {
 	o    HTTPOptions
 	base *url.URL
 	http *http.Client
+
+	mu      sync.Mutex
+	refused map[string]bool // voices that it does not have
 }
 
 func newServer(name string, o HTTPOptions) (*server, error) {
@@ -47,7 +52,7 @@ func newServer(name string, o HTTPOptions) (*server, error) {
 			ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 2, IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 		}
 	}
-	return &server{o: o, base: base, http: &http.Client{
+	return &server{o: o, base: base, refused: map[string]bool{}, http: &http.Client{
 		Transport: o.Transport,
 		// A redirect would carry the text, and perhaps the key, to another place.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -81,13 +86,52 @@ func (s *server) post(ctx context.Context, u *url.URL, body any, authorize func(
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
-		return nil, fmt.Errorf("the server says %d%s", resp.StatusCode, complaint(resp.Body, key))
+		return nil, &statusError{resp.StatusCode, complaint(resp.Body, key)}
 	}
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "application/json" || strings.HasPrefix(kind, "text/") {
 		defer resp.Body.Close()
 		return nil, fmt.Errorf("%w: the server sends %s%s", ErrSound, kind, complaint(resp.Body, key))
 	}
 	return resp.Body, nil
+}
+
+// statusError is an answer that is none of 200.
+type statusError struct {
+	code int
+	text string
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("the server says %d%s", e.code, e.text) }
+
+// nameOfVoice is what may be a voice: it becomes a part of an address, in which nothing may lead elsewhere.
+var nameOfVoice = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 _.-]{0,63}$`)
+
+// maxRefused bounds the voices that are remembered as refused.
+const maxRefused = 64
+
+// inVoice has ask made with the voice of a text, and if the server does not have that, with its own. Which
+// it has cannot be asked for; that it has not is remembered, since each try costs a request.
+func (s *server) inVoice(t Text, ask func(voice string) (io.ReadCloser, error)) (io.ReadCloser, error) {
+	s.mu.Lock()
+	own := t.Voice == "" || t.Voice == s.o.Voice || s.refused[t.Voice] || !nameOfVoice.MatchString(t.Voice)
+	s.mu.Unlock()
+	if own {
+		return ask(s.o.Voice)
+	}
+	body, err := ask(t.Voice)
+	var status *statusError
+	if !errors.As(err, &status) || status.code != http.StatusBadRequest && status.code != http.StatusNotFound && status.code != http.StatusUnprocessableEntity {
+		return body, err
+	}
+	if body, err = ask(s.o.Voice); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.refused) < maxRefused {
+		s.refused[t.Voice] = true
+	}
+	return body, nil
 }
 
 // plainURL takes the address out of an error: it may hold a password.
@@ -190,14 +234,17 @@ func (e *OpenAI) Speak(ctx context.Context, t Text, emit func(Sound) error) erro
 		Speed        float64 `json:"speed,omitempty"`
 		Instructions string  `json:"instructions,omitempty"`
 	}
-	q := request{Model: e.o.Model, Input: t.Text, Voice: e.o.Voice, Format: "wav"}
+	q := request{Model: e.o.Model, Input: t.Text, Format: "wav"}
 	if p := pace(t.Style); p != 1 {
 		q.Speed = p
 	}
 	if t.Style != "" && t.Style != "neutral" {
 		q.Instructions = "Speak in a " + t.Style + " voice."
 	}
-	body, err := e.post(ctx, e.base.JoinPath("audio", "speech"), q, func(h http.Header, key string) { h.Set("Authorization", "Bearer "+key) })
+	body, err := e.inVoice(t, func(voice string) (io.ReadCloser, error) {
+		q.Voice = voice
+		return e.post(ctx, e.base.JoinPath("audio", "speech"), q, func(h http.Header, key string) { h.Set("Authorization", "Bearer "+key) })
+	})
 	if err != nil {
 		return err
 	}
@@ -252,9 +299,11 @@ func (e *ElevenLabs) Speak(ctx context.Context, t Text, emit func(Sound) error) 
 	if p := pace(t.Style); p != 1 {
 		q.Settings.Speed = p
 	}
-	u := e.base.JoinPath("text-to-speech", url.PathEscape(e.o.Voice), "stream")
-	u.RawQuery = url.Values{"output_format": {fmt.Sprintf("pcm_%d", elevenRate)}}.Encode()
-	body, err := e.post(ctx, u, q, func(h http.Header, key string) { h.Set("xi-api-key", key) })
+	body, err := e.inVoice(t, func(voice string) (io.ReadCloser, error) {
+		u := e.base.JoinPath("text-to-speech", url.PathEscape(voice), "stream")
+		u.RawQuery = url.Values{"output_format": {fmt.Sprintf("pcm_%d", elevenRate)}}.Encode()
+		return e.post(ctx, u, q, func(h http.Header, key string) { h.Set("xi-api-key", key) })
+	})
 	if err != nil {
 		return err
 	}

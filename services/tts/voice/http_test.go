@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -59,6 +60,57 @@ func TestServersAreAsked(t *testing.T) {
 		assert.Equal(t, "POST /v1/text-to-speech/v%201/stream?output_format=pcm_24000", at)
 		assert.Equal(t, secret, head.Get("xi-api-key"))
 		assert.Equal(t, map[string]any{"text": "Hello.", "model_id": "m1", "voice_settings": map[string]any{"stability": 0.5, "similarity_boost": 0.75, "speed": 0.85}}, got)
+	})
+}
+
+// TestVoicesOfServers: the voice of a text is asked for; one that the server does not have costs a request
+// once, and is no reason to be silent.
+func TestVoicesOfServers(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var asked []string
+	served(t, func(w http.ResponseWriter, r *http.Request) {
+		var q struct{ Voice string }
+		_ = json.NewDecoder(r.Body).Decode(&q)
+		if q.Voice == "" {
+			q.Voice = strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/v1/text-to-speech/"), "/stream")
+		}
+		mu.Lock()
+		asked = append(asked, q.Voice)
+		mu.Unlock()
+		switch q.Voice {
+		case "rms":
+			w.WriteHeader(http.StatusBadRequest)
+		case "busy":
+			w.WriteHeader(http.StatusTooManyRequests)
+		default:
+			_, _ = w.Write(wav(22050, 0xffffffff, hum(5000)))
+		}
+	}, func(t *testing.T, e Engine) {
+		for _, v := range []struct {
+			voice string
+			want  []string
+			err   string
+		}{
+			{"nova", []string{"nova"}, ""},
+			{"v 1", []string{"v 1"}, ""},
+			{"rms", []string{"rms", "v 1"}, ""},
+			{"rms", []string{"v 1"}, ""},
+			{"../../admin", []string{"v 1"}, ""},
+			{"..", []string{"v 1"}, ""},
+			{"busy", []string{"busy"}, "429"},
+		} {
+			mu.Lock()
+			asked = nil
+			mu.Unlock()
+			_, err := speak(t, e, Text{Text: "Hello.", Voice: v.voice})
+			if v.err != "" {
+				require.ErrorContains(t, err, v.err)
+			} else {
+				require.NoError(t, err)
+			}
+			assert.Equal(t, v.want, asked, v.voice)
+		}
 	})
 }
 

@@ -3,13 +3,16 @@ package voice
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -32,7 +35,7 @@ func wyomingPeer(t *testing.T, voice string, f func(c net.Conn, asked map[string
 			}
 			go func() {
 				defer c.Close()
-				line, err := bufio.NewReader(c).ReadBytes('\n')
+				line, err := readLine(c)
 				var asked map[string]any
 				if err == nil && json.Unmarshal(line, &asked) == nil {
 					f(c, asked)
@@ -44,6 +47,16 @@ func wyomingPeer(t *testing.T, voice string, f func(c net.Conn, asked map[string
 	require.NoError(t, err)
 	assert.Contains(t, e.ID(), ln.Addr().String())
 	return e
+}
+
+// readLine reads no further than a line.
+func readLine(c net.Conn) (line []byte, err error) {
+	for one := make([]byte, 1); err == nil && !bytes.HasSuffix(line, []byte{'\n'}); {
+		if _, err = c.Read(one); err == nil {
+			line = append(line, one...)
+		}
+	}
+	return line, err
 }
 
 // chunk is an event with sound, with its data beside the header as the Python peers send it, or in it.
@@ -84,6 +97,69 @@ func TestWyoming(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, map[string]any{"language": "de"}, (<-asked)["data"].(map[string]any)["voice"], "the voice is an English one")
 	require.NoError(t, e.Close())
+}
+
+// TestWyomingVoices: the voice of a text is asked for when the peer has it, of which it is asked once.
+func TestWyomingVoices(t *testing.T) {
+	t.Parallel()
+	var events []string
+	var mu sync.Mutex
+	serve := func(info string) *Wyoming {
+		return wyomingPeer(t, "tars", func(c net.Conn, q map[string]any) {
+			in := bufio.NewReader(c)
+			for {
+				mu.Lock()
+				b, _ := json.Marshal(q["data"])
+				events = append(events, q["type"].(string)+" "+string(b))
+				mu.Unlock()
+				if q["type"] != "describe" {
+					_, _ = fmt.Fprintf(c, "%s{\"type\":\"audio-stop\"}\n", chunk(22050, 1, hum(10), true))
+					return
+				}
+				_, _ = io.WriteString(c, "{\"type\":\"ping\"}\n"+info)
+				line, err := in.ReadBytes('\n')
+				q = nil
+				if err != nil || json.Unmarshal(line, &q) != nil {
+					return
+				}
+			}
+		})
+	}
+	took := func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		out := events
+		events = nil
+		return out
+	}
+	e := serve(`{"type":"info","data":{"tts":[{"name":"x","voices":[{"name":"case"},{"name":"kipp"}]}]}}` + "\n")
+	for _, v := range []struct {
+		text Text
+		want []string
+	}{
+		{Text{Text: "Hi.", Voice: "tars"}, []string{`synthesize {"text":"Hi.","voice":{"name":"tars"}}`}},
+		{Text{Text: "Hi.", Voice: "case"}, []string{`describe null`, `synthesize {"text":"Hi.","voice":{"name":"case"}}`}},
+		{Text{Text: "Hi.", Voice: "kipp", Lang: "de"}, []string{`synthesize {"text":"Hi.","voice":{"language":"de","name":"kipp"}}`}},
+		{Text{Text: "Hi.", Voice: "rms"}, []string{`synthesize {"text":"Hi.","voice":{"name":"tars"}}`}},
+	} {
+		_, err := speak(t, e, v.text)
+		require.NoError(t, err)
+		assert.Equal(t, v.want, took())
+	}
+	for info, want := range map[string]string{
+		"{\"type\":\"info\",\"data\":{\"tts\":7}}\n": "list of voices: info: json", "": "list of voices: ",
+		"{\"type\":\"error\",\"data\":{\"text\":\"no\"}}\n": `list of voices: the peer says: "no"`,
+	} {
+		e := serve(info)
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		err := e.Speak(ctx, Text{Text: "Hi.", Voice: "case"}, (&heard{}).emit)
+		if info == "" {
+			require.ErrorIs(t, err, context.DeadlineExceeded, "it says nothing")
+			continue
+		}
+		require.ErrorContains(t, err, want)
+	}
 }
 
 // TestWyomingFails: what a peer does that is none, or broken, is an error with a bound.
