@@ -310,7 +310,7 @@ func TestStalledViewer(t *testing.T) {
 		})
 	}
 	c := NewCamera(o)
-	c.write = 500 * time.Millisecond
+	c.write = 2 * time.Second
 	s := start(t, Options{Camera: c}, ServerOptions{})
 	t.Cleanup(c.Close)
 	nc, err := net.Dial("tcp", s.Addr().String())

@@ -316,7 +316,7 @@ func realPace(o *esp32.Options) { o.Pace, o.Poll = 1, 100*time.Millisecond }
 func TestStopLatencyFrames(t *testing.T) {
 	t.Parallel()
 	b := plug(t, movement.Options{Frames: true}, realPace)
-	report(t, "esp32 by frames, publish to last change", 250*time.Millisecond, b.measureBy(t,
+	report(t, "esp32 by frames, publish to last change", time.Second, b.measureBy(t,
 		"movement/command", `{"message_id":"%s","id":"%s","command":"bow"}`, func() time.Time { return b.dev.State().Moved }))
 }
 
@@ -339,5 +339,5 @@ func TestStopLatencyCommands(t *testing.T) {
 		b.resume(t)
 		b.ready(t)
 	}
-	report(t, "esp32 by commands, publish to first off (best effort)", 250*time.Millisecond, took)
+	report(t, "esp32 by commands, publish to first off (best effort)", time.Second, took)
 }

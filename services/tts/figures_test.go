@@ -126,10 +126,12 @@ func measure(t testing.TB, more func(round int) bool) (m figures) {
 	return m
 }
 
+// TestFigures sees that they can be measured, and that nothing waits for what it should not: the limits are
+// those of a machine that tests ten packages at once. BenchmarkFigures measures.
 func TestFigures(t *testing.T) {
 	m := measure(t, func(round int) bool { return round < 3 })
-	assert.Less(t, slices.Min(m.handed), 250*time.Millisecond)
-	assert.Less(t, slices.Min(m.silence), 100*time.Millisecond)
+	assert.Less(t, slices.Min(m.handed), 2*time.Second)
+	assert.Less(t, slices.Min(m.silence), 400*time.Millisecond)
 }
 
 // BenchmarkFigures prints those of docs/speech.md: go test -run xx -bench Figures -benchtime 40x ./services/tts
