@@ -73,9 +73,6 @@ func TestNotStreamed(t *testing.T) {
 // Errors after deltas left the reference's stream without an end.
 func TestEveryErrorEndsTheStreamAndIsASentence(t *testing.T) {
 	t.Parallel()
-	short := func(o *llm.Options) {
-		o.Timeouts.First, o.Timeouts.Idle = 100*time.Millisecond, 100*time.Millisecond
-	}
 	for name, c := range map[string]struct {
 		reply llmtest.Reply
 		said  string
@@ -97,7 +94,15 @@ func TestEveryErrorEndsTheStreamAndIsASentence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := start(t, llmtest.Start(t, c.reply), short)
+			w := start(t, llmtest.Start(t, c.reply), func(o *llm.Options) {
+				o.Timeouts.First, o.Timeouts.Idle = 20*time.Second, 20*time.Second
+				switch name { // the others must not be overtaken by it on a busy machine
+				case "silence":
+					o.Timeouts.First = 100 * time.Millisecond
+				case "stall in the middle":
+					o.Timeouts.Idle = 100 * time.Millisecond
+				}
+			})
 			w.ask("r1", "What is love?")
 			said, _ := w.streamed("r1")
 			assert.Equal(t, c.said, said)
