@@ -20,7 +20,7 @@ import (
 	"github.com/tarsd/tarsd/internal/engine/pocketsphinx"
 )
 
-var figures = flag.Bool("figures", false, "measure how well speech is understood, which takes minutes")
+var figures = flag.Int("figures", 0, "measure how well speech is understood: each sentence so many times, 10 for all voices with and without noise")
 
 // clip is something said, and what came of it.
 type clip struct {
@@ -33,20 +33,23 @@ type clip struct {
 
 func (c *clip) right() bool { return c.h.command.Text == c.text }
 
-// TestFigures says the sentences of testdata in five voices, with and without noise, and prints how
+// TestFigures says the sentences of testdata in five voices, half of them in noise, and prints how
 // many were understood, and the constants of judge.go that fit best. Run it with
 //
-//	go test -run Figures -figures -timeout 60m -v ./services/stt/recognise
+//	go test -run Figures -figures 10 -timeout 60m -v ./services/stt/recognise
 func TestFigures(t *testing.T) {
-	if !*figures {
-		t.Skip("takes minutes; run with -figures")
+	takes := *figures
+	if takes == 0 {
+		t.Skip("takes minutes; run with -figures 10")
 	}
 	commands, others := lines(t, "commands.txt"), lines(t, "others.txt")
-	p := newSphinx(t, commands)
+	p, e := expecting(t, commands...)
+	voices := []string{"slt", "rms", "awb", "kal16", "espeak-ng"}
 	var clips []*clip
 	for i, text := range append(commands[:len(commands):len(commands)], others...) {
-		for j, voice := range []string{"slt", "rms", "awb", "kal16", "espeak-ng"} {
-			clips = append(clips, &clip{text: text, voice: voice, noisy: (i/2+j)%2 == 1, held: i%2 == 1, command: i < len(commands)})
+		for j := range takes {
+			voice := voices[(i/2+j)%len(voices)]
+			clips = append(clips, &clip{text: text, voice: voice, noisy: j%2 == 1, held: i%2 == 1, command: i < len(commands)})
 		}
 	}
 	work := make(chan *clip)
@@ -63,6 +66,7 @@ func TestFigures(t *testing.T) {
 	}
 	close(work)
 	wg.Wait()
+	require.Empty(t, e.reports)
 	dump(t, clips)
 	report(t, clips)
 	fit(t, clips)
@@ -81,17 +85,6 @@ func understand(t *testing.T, p *PocketSphinx, c *clip) heard {
 	h, err := s.(*sphinxStream).hear(t.Context())
 	require.NoError(t, err)
 	return h
-}
-
-func newSphinx(tb testing.TB, sentences []string) *PocketSphinx {
-	tb.Helper()
-	p, err := NewPocketSphinx(func() []string { return sentences }, func(err error) { tb.Log(err) })
-	if err != nil {
-		require.ErrorIs(tb, err, pocketsphinx.ErrMissing)
-		tb.Skip(err)
-	}
-	tb.Cleanup(func() { require.NoError(tb, p.Close()) })
-	return p
 }
 
 func lines(tb testing.TB, name string) []string {
