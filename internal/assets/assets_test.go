@@ -153,6 +153,77 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestSeveralArchives: what they hold is in one place, where further files are made of it.
+func TestSeveralArchives(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "npm", "a.tgz", tgz(t, "package/w", "one"))
+	tool := filepath.Join(t.TempDir(), "b.tgz")
+	raw := tgz(t, "tool/run", "two")
+	require.NoError(t, os.WriteFile(tool, raw, 0o600))
+	sum := sha256.Sum256(raw)
+	w.asset.With = []archive{{Kind: "pypi", Package: "tool", Version: "2", SHA256: hex.EncodeToString(sum[:])}}
+	w.asset.Files["weights"] = Copy("made")
+	w.asset.Prepare = func(_ context.Context, dir string) error {
+		one, err := os.ReadFile(filepath.Join(dir, "package", "w"))
+		if err != nil {
+			return err
+		}
+		two, err := os.ReadFile(filepath.Join(dir, "tool", "run"))
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, "made"), append(one, two...), 0o600)
+	}
+	calls := 0
+	c := client{command: func(ctx context.Context, name string, _ ...string) *exec.Cmd {
+		calls++
+		if name == "npm" {
+			return exec.CommandContext(ctx, "cp", w.archive, ".")
+		}
+		return exec.CommandContext(ctx, "cp", tool, ".")
+	}}
+	run := func() error { return fetchAll(t.Context(), []asset{w.asset}, w.root, nil, c, new(bytes.Buffer)) }
+	require.NoError(t, run())
+	got, err := os.ReadFile(w.path())
+	require.NoError(t, err)
+	assert.Equal(t, "onetwo", string(got))
+	require.NoError(t, run())
+	assert.Equal(t, 2, calls, "what is there is not fetched again")
+
+	w.asset.With[0].SHA256 = strings.Repeat("0", 64)
+	require.ErrorContains(t, run(), "pypi tool 2: the archive has sha256")
+	calls = 0
+	w.asset.With[0].SHA256 = ""
+	require.ErrorContains(t, run(), "there is no pypi tool 2 for linux/")
+	assert.Zero(t, calls, "nothing is fetched when something cannot be had")
+
+	w.asset.With[0].SHA256 = hex.EncodeToString(sum[:])
+	w.asset.Form++
+	w.asset.Prepare = func(context.Context, string) error { return os.ErrPermission }
+	require.ErrorIs(t, run(), os.ErrPermission)
+}
+
+// TestSourceIsNotBuilt has Python ask the stand-in what pip asks a package's build system.
+func TestSourceIsNotBuilt(t *testing.T) {
+	t.Parallel()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3")
+	}
+	dir := t.TempDir()
+	path, err := archive{Package: "thing", Version: "1.2", Backend: "some.build"}.standIn(dir)
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), python, "-c", "import some.build as b; b.get_requires_for_build_wheel(); print(b.prepare_metadata_for_build_wheel('.'))")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "PYTHONPATH="+path)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	info := strings.TrimSpace(string(out))
+	assert.Equal(t, "thing-1.2.dist-info", info)
+	metadata, err := os.ReadFile(filepath.Join(dir, info, "METADATA"))
+	require.NoError(t, err)
+	assert.Contains(t, string(metadata), "Name: thing\nVersion: 1.2\n")
+}
+
 func TestClientFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "npm", "a.tgz", tgz(t, "package/w", "one"))
@@ -168,7 +239,9 @@ func TestClientFails(t *testing.T) {
 func TestTable(t *testing.T) {
 	t.Parallel()
 	for _, a := range table() {
-		assert.Len(t, a.SHA256, 64, a)
+		for _, p := range append([]archive{a.archive}, a.With...) {
+			assert.Len(t, p.SHA256, 64, p)
+		}
 		assert.NotEmpty(t, a.Files, a)
 		assert.NotEmpty(t, a.Licence, a)
 		assert.DirExists(t, filepath.Join("..", "engine", a.Engine, "assets"), "a committed file keeps it there, so that a bare checkout builds")

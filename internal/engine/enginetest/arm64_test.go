@@ -24,11 +24,12 @@ func TestARM64(t *testing.T) {
 	if err != nil {
 		t.Skip("no qemu-aarch64-static")
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-exec", qemu, "-run", "EqualsNative|EqualsReference|HeadScore", "-v", "./internal/engine/silero", "./internal/engine/openwakeword", "./internal/engine/use")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-exec", qemu, "-run", "EqualsNative|EqualsReference|HeadScore", "-v", "./internal/engine/silero", "./internal/engine/openwakeword", "./internal/engine/pocketsphinx", "./internal/engine/use")
 	cmd.Dir = "../../.."
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "GOFLAGS=")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Contains(t, string(out), "--- PASS: TestHeadScore")
+	assert.Contains(t, string(out), "tarsd/internal/engine/pocketsphinx")
 	t.Logf("%s", out)
 }

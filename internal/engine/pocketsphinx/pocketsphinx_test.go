@@ -30,6 +30,7 @@ func TestEngine(t *testing.T) {
 	}{
 		{"hears", hears},
 		{"eachUtteranceIsNew", eachUtteranceIsNew},
+		{"wholeKnowsTheMean", wholeKnowsTheMean},
 		{"grammars", grammars},
 		{"oddSounds", oddSounds},
 		{"bounds", bounds},
@@ -119,6 +120,19 @@ func eachUtteranceIsNew(t *testing.T, e *Engine) {
 	whole(t, d, grammarOf(t, e, "turn left"), loud)
 	assert.Equal(t, first, pieces(t, d, speech), "what was heard before does not matter")
 	assert.Equal(t, first, pieces(t, held(t, e), speech), "nor who hears it")
+}
+
+// wholeKnowsTheMean: what the mean was thought to be does not matter, also after an utterance in pieces.
+func wholeKnowsTheMean(t *testing.T, e *Engine) {
+	d := held(t, e)
+	speech := enginetest.Speech(t)
+	inPieces := pieces(t, d, speech)
+	want := whole(t, d, nil, speech)
+	mean := d.mean
+	d.mean = "60,-10,5"
+	defer func() { d.mean = mean }()
+	assert.Equal(t, want, whole(t, d, nil, speech))
+	assert.NotEqual(t, inPieces, pieces(t, d, speech), "in pieces it does")
 }
 
 func grammars(t *testing.T, e *Engine) {

@@ -96,9 +96,13 @@ EXPORT(pw_feed) int pw_feed(const int16 *samples, int n)
     return ps_process_raw(decoder, samples, n, FALSE, FALSE);
 }
 
-/* Takes an utterance as a whole: its mean is known before anything is searched. */
+/*
+ * Takes an utterance as a whole: its mean is known before anything is searched. An utterance in pieces
+ * makes upstream estimate the mean from then on, so that has to be taken back.
+ */
 EXPORT(pw_whole) int pw_whole(const int16 *samples, int n)
 {
+    decoder->acmod->fcb->cmn = CMN_BATCH;
     return ps_process_raw(decoder, samples, n, TRUE, TRUE);
 }
 
