@@ -159,13 +159,14 @@ func TestFile(t *testing.T) {
 	assert.False(t, h.says("room: the microphone is gone").OK)
 }
 
-// TestBadFile: a microphone that is no WAV file is one that never gives sound.
+// TestBadFile: a microphone that is no WAV file is one that never gives sound, which those who bring it
+// tell of.
 func TestBadFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "speech.wav")
 	require.NoError(t, os.WriteFile(path, []byte("RIFF\x10\x00\x00\x00WAVEjunk"), 0o600))
 	h := newHouse(t, says("x"), func(o *Options) { o.Microphones = fileEars{"wav:" + path} })
-	assert.False(t, h.says("no sound for more than 5s").OK)
+	assert.True(t, h.says("no sound yet").OK)
 }
 
 func BenchmarkSite(b *testing.B) {

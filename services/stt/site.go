@@ -40,7 +40,7 @@ type site struct {
 
 	queue chan *utterance
 	lost  atomic.Int64 // utterances that no engine had time for
-	last  atomic.Int64 // Unix milliseconds of the last frame, as it came
+	last  atomic.Int64 // Unix milliseconds of the last frame, as it came; 0: there was none
 }
 
 func newSite(o *Options, name string, ms *mics, det Detector) *site {

@@ -289,8 +289,12 @@ func TestStalledMicrophone(t *testing.T) {
 	s := newSite(&o, Room, r.mics, loudness{})
 	r.sites = []*site{s}
 	now := time.Now()
+	well, event, err := r.condition(now)
+	assert.True(t, well)
+	require.NoError(t, err)
+	assert.Contains(t, event, "no sound yet")
 	s.last.Store(now.Add(-4 * time.Second).UnixMilli())
-	well, _, err := r.condition(now)
+	well, _, err = r.condition(now)
 	assert.True(t, well)
 	require.NoError(t, err)
 	well, _, err = r.condition(now.Add(2 * time.Second))
@@ -306,10 +310,10 @@ func TestNothingToHearWith(t *testing.T) {
 	h := newHouse(t, says(""), func(o *Options) {
 		o.Engines = func() ([]recognise.Engine, []error) { return nil, []error{errors.New("x is not built in")} }
 	})
-	p = h.says("no engine")
+	p = h.wake("")
 	assert.False(t, p.OK)
+	assert.Contains(t, *p.Event, "no engine")
 	assert.Contains(t, *p.Err, "x is not built in")
-	h.wake("")
 	h.room.at = time.Now()
 	h.room.hear(hum(time.Second))
 	h.room.hear(hush(time.Second))
