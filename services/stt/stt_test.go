@@ -8,12 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tarsd/tarsd/internal/audio"
 	"github.com/tarsd/tarsd/services"
 	"github.com/tarsd/tarsd/services/client"
 	"github.com/tarsd/tarsd/services/contract"
+	"github.com/tarsd/tarsd/services/servicetest"
 	"github.com/tarsd/tarsd/services/stt/recognise"
 )
 
@@ -100,7 +103,10 @@ func TestStopIsQuick(t *testing.T) {
 		h.room.live(hum(300 * time.Millisecond))
 		assert.Equal(t, "stop", h.partial.Find(t, func(m client.Message[contract.PartialTranscript]) bool { return true }).Data.Text)
 		h.room.hear(hush(320 * time.Millisecond))
-		assert.Equal(t, "stop", h.final.Next(t).Data.Text)
+		m := h.final.Next(t)
+		assert.Equal(t, "stop", m.Data.Text)
+		assert.Contains(t, m.Props, client.UserProperty{Key: "origin", Value: Room})
+		assert.Contains(t, m.Props, client.UserProperty{Key: "turn", Value: m.ID}, "nothing was before it")
 		h.room.hear(hush(200 * time.Millisecond))
 	}
 	for _, u := range e.utterances() {
@@ -367,6 +373,40 @@ func TestLongSpeechAfterTheWindow(t *testing.T) {
 	h.room.hear(hush(time.Second))
 	h.final.Next(t)
 	assert.Equal(t, 2, e.calls(), "the rest of the minute was after the window")
+}
+
+// TestRunEnds: with its context it is no error, and without microphones that work it is one.
+func TestRunEnds(t *testing.T) {
+	t.Parallel()
+	bus := servicetest.Start(t)
+	o := Defaults()
+	for name, fail := range map[string]error{"ended": nil, "failed": errScript} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		o.Microphones = broken{fail}
+		s, err := New(o)
+		require.NoError(t, err)
+		ended := make(chan error, 1)
+		go func() {
+			ended <- s.Run(ctx, services.Runtime{Bus: bus.Client(t, name), Log: zerolog.Nop(), Ready: func() {}})
+		}()
+		if fail == nil {
+			cancel()
+			require.NoError(t, <-ended)
+			continue
+		}
+		require.EqualError(t, <-ended, "microphones: no ears today")
+	}
+}
+
+// broken are microphones that fail.
+type broken struct{ err error }
+
+func (b broken) Each(ctx context.Context, _ func(context.Context, string, *audio.Listener)) error {
+	if b.err == nil {
+		<-ctx.Done()
+	}
+	return b.err
 }
 
 func TestOptions(t *testing.T) {
