@@ -375,6 +375,57 @@ func TestLongSpeechAfterTheWindow(t *testing.T) {
 	assert.Equal(t, 2, e.calls(), "the rest of the minute was after the window")
 }
 
+// TestRetainedCommands: one that somebody retained by mistake opens no microphone at the start.
+func TestRetainedCommands(t *testing.T) {
+	t.Parallel()
+	bus := servicetest.Start(t)
+	c := bus.Client(t, "page")
+	for topic, text := range map[string]string{"wake/event": `{"type":"wake"}`, "wake/mic": `{"action":"unmute","ttl_ms":60000}`} {
+		_, err := c.PublishRaw(t.Context(), topic, []byte(text), 1, true)
+		require.NoError(t, err)
+	}
+	h := houseOn(t, bus, says("hello"))
+	kitchen := h.site("kitchen")
+	h.wake("kitchen")
+	h.room.at = time.Now()
+	h.room.live(hum(500 * time.Millisecond))
+	h.room.hear(hush(time.Second))
+	kitchen.at = time.Now()
+	kitchen.hear(hum(500 * time.Millisecond))
+	kitchen.hear(hush(time.Second))
+	assert.Contains(t, h.final.Next(t).Props, client.UserProperty{Key: "origin", Value: "kitchen"})
+}
+
+// TestGaps: lost sound ends an utterance, when it is more than a few words could bridge.
+func TestGaps(t *testing.T) {
+	t.Parallel()
+	for gap, want := range map[time.Duration]bool{100 * time.Millisecond: false, 5 * time.Second: true} {
+		o := Defaults()
+		ms := newMics(&o)
+		at := time.Now()
+		ms.join(at, Room)
+		ms.dialogue(at, contract.Dialogue{Live: true}, time.Hour, true)
+		s := newSite(&o, Room, ms, loudness{})
+		hear := func(pcm []int16, gap bool) {
+			for ; len(pcm) >= audio.FrameLen; pcm = pcm[audio.FrameLen:] {
+				s.hear(audio.Frame{PCM: pcm[:audio.FrameLen], At: at, Gap: gap})
+				at, gap = at.Add(audio.FrameTime), false
+			}
+		}
+		hear(hum(time.Second), false)
+		u := <-s.queue
+		require.False(t, u.done)
+		end := at
+		at = at.Add(gap)
+		hear(hum(100*time.Millisecond), true)
+		assert.Equal(t, want, u.done, gap)
+		if want {
+			assert.InDelta(t, 0, u.m.to.Sub(end).Milliseconds(), 33)
+			assert.Len(t, s.queue, 1, "and another begins")
+		}
+	}
+}
+
 // TestRunEnds: with its context it is no error, and without microphones that work it is one.
 func TestRunEnds(t *testing.T) {
 	t.Parallel()
