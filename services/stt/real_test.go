@@ -79,12 +79,12 @@ func TestRealSpeech(t *testing.T) {
 			if v.voice == "kal" { // whose no of 90 ms is no speech for the detector (0.44)
 				phrases = all[1:]
 			}
-			pcm := make([]int16, 2*audio.Rate)
+			pcm := wave(2*time.Second, 0)
 			var ends []int
 			for _, p := range phrases {
 				pcm = append(pcm, spoken(t, v.voice, p)...)
 				ends = append(ends, len(pcm))
-				pcm = append(pcm, make([]int16, 3*audio.Rate/2)...)
+				pcm = append(pcm, wave(1500*time.Millisecond, 0)...)
 			}
 			if v.level > 0 {
 				pcm = noise(pcm, v.level)
@@ -140,10 +140,10 @@ func (e fileEars) Each(ctx context.Context, f func(ctx context.Context, site str
 // TestFile: a WAV file with real voices through all of the service; when it ends, the robot is deaf.
 func TestFile(t *testing.T) {
 	t.Parallel()
-	pcm := make([]int16, audio.Rate)
+	pcm := wave(time.Second, 0)
 	phrases := []string{"Hello there.", "Turn left.", "Stop!"}
 	for _, p := range phrases {
-		pcm = append(append(pcm, spoken(t, "slt", p)...), make([]int16, audio.Rate)...)
+		pcm = append(append(pcm, spoken(t, "slt", p)...), wave(time.Second, 0)...)
 	}
 	path := filepath.Join(t.TempDir(), "speech.wav")
 	require.NoError(t, os.WriteFile(path, audio.AppendWAV(nil, pcm, audio.Rate), 0o600))
@@ -159,13 +159,14 @@ func TestFile(t *testing.T) {
 	assert.False(t, h.says("room: the microphone is gone").OK)
 }
 
-// TestBadFile: a microphone that is no WAV file is one that never gives sound.
+// TestBadFile: a microphone that is no WAV file is one that never gives sound, which those who bring it
+// tell of.
 func TestBadFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "speech.wav")
 	require.NoError(t, os.WriteFile(path, []byte("RIFF\x10\x00\x00\x00WAVEjunk"), 0o600))
 	h := newHouse(t, says("x"), func(o *Options) { o.Microphones = fileEars{"wav:" + path} })
-	assert.False(t, h.says("no sound for more than 5s").OK)
+	assert.True(t, h.says("no sound yet").OK)
 }
 
 func BenchmarkSite(b *testing.B) {

@@ -93,7 +93,6 @@ func (r *run) site(outer, ctx context.Context, name string, l *audio.Listener) {
 		return
 	}
 	s := newSite(r.o, name, r.mics, det)
-	s.last.Store(time.Now().UnixMilli())
 	r.sites = append(r.sites, s)
 	if name == Room {
 		r.roomErr = ""
@@ -173,8 +172,8 @@ func (r *run) health(ctx context.Context) {
 }
 
 // condition is how the service is: who understands, and how the microphones are. It is well while
-// somebody could be understood; that there is no microphone is not its fault, but that one is gone is worth
-// a look.
+// somebody could be understood: that there is no microphone, or never was sound of it, is a matter of
+// those who bring it, but that one is gone is worth a look.
 func (r *run) condition(now time.Time) (well bool, event string, err error) {
 	name, states := r.chain.Name(), r.mics.states(now)
 	r.mu.Lock()
@@ -199,7 +198,11 @@ func (r *run) condition(now time.Time) (well bool, event string, err error) {
 	lost := r.lost
 	for _, s := range r.sites {
 		lost += s.lost.Load()
-		if quiet := now.Sub(time.UnixMilli(s.last.Load())); s.name == Room && quiet > stallTime {
+		switch last := s.last.Load(); {
+		case s.name != Room:
+		case last == 0:
+			event += "; the room's has given no sound yet"
+		case now.Sub(time.UnixMilli(last)) > stallTime:
 			room = fmt.Sprintf("no sound for more than %v", stallTime)
 		}
 	}

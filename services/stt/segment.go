@@ -16,7 +16,7 @@ const hysteresis = 0.15
 const cutSpan = 3 * time.Second
 
 // floor follows the noise floor: the lowest level of the last three seconds. Speech has pauses within
-// less, so that it is heard all the time and nothing has to be kept quiet for it.
+// less, so that it is followed also while nobody knows what is speech, and nothing has to be kept quiet for it.
 type floor struct {
 	level float64 // smoothed
 	mins  [4]float64
@@ -89,6 +89,14 @@ func (s *segmenter) remember(block []int16, n int) {
 	s.pre = append(s.pre, block...)
 	if more := len(s.pre) - n; more > 0 {
 		s.pre = append(s.pre[:0], s.pre[more:]...)
+	}
+}
+
+// noise follows the noise floor in what is no speech: a microphone that is on only while somebody speaks
+// would take speech for noise.
+func (s *segmenter) noise(p float32, level float64) {
+	if float64(p) < s.o.Threshold-hysteresis {
+		s.floor.add(level)
 	}
 }
 

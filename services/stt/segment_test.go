@@ -18,7 +18,7 @@ func cutUp(o Options, pcm []int16) (utterances [][]int16) {
 	for ; len(pcm) >= BlockLen; pcm = pcm[BlockLen:] {
 		b := pcm[:BlockLen]
 		level, p := rms(b), loudness{}.Process(b)
-		s.floor.add(level)
+		s.noise(p, level)
 		if !s.in {
 			if !s.begins(b, p, level) {
 				s.remember(b, 4800)

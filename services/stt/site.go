@@ -40,7 +40,7 @@ type site struct {
 
 	queue chan *utterance
 	lost  atomic.Int64 // utterances that no engine had time for
-	last  atomic.Int64 // Unix milliseconds of the last frame, as it came
+	last  atomic.Int64 // Unix milliseconds of the last frame, as it came; 0: there was none
 }
 
 func newSite(o *Options, name string, ms *mics, det Detector) *site {
@@ -66,10 +66,10 @@ func (s *site) hear(f audio.Frame) {
 // take takes the next block.
 func (s *site) take(block []int16, at time.Time) {
 	level := rms(block)
-	s.seg.floor.add(level)
 	g := s.mics.gate(s.name, at)
 	switch {
 	case g == shut || g == cut:
+		s.seg.floor.add(level)
 		if g == cut {
 			s.end()
 		} else {
@@ -78,12 +78,14 @@ func (s *site) take(block []int16, at time.Time) {
 		s.seg.pre, s.warm = s.seg.pre[:0], false
 		return
 	case g == rest && s.u == nil:
+		s.seg.floor.add(level)
 		s.seg.remember(block, audio.Samples(lead, audio.Rate))
 		s.warm = false
 		return
 	}
 	s.heat()
 	p := s.det.Process(block)
+	s.seg.noise(p, level)
 	if s.u == nil {
 		if !s.seg.begins(block, p, level) {
 			s.seg.remember(block, audio.Samples(s.o.PreRoll, audio.Rate))

@@ -8,12 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tarsd/tarsd/internal/audio"
 	"github.com/tarsd/tarsd/services"
 	"github.com/tarsd/tarsd/services/client"
 	"github.com/tarsd/tarsd/services/contract"
+	"github.com/tarsd/tarsd/services/servicetest"
 	"github.com/tarsd/tarsd/services/stt/recognise"
 )
 
@@ -100,7 +103,10 @@ func TestStopIsQuick(t *testing.T) {
 		h.room.live(hum(300 * time.Millisecond))
 		assert.Equal(t, "stop", h.partial.Find(t, func(m client.Message[contract.PartialTranscript]) bool { return true }).Data.Text)
 		h.room.hear(hush(320 * time.Millisecond))
-		assert.Equal(t, "stop", h.final.Next(t).Data.Text)
+		m := h.final.Next(t)
+		assert.Equal(t, "stop", m.Data.Text)
+		assert.Contains(t, m.Props, client.UserProperty{Key: "origin", Value: Room})
+		assert.Contains(t, m.Props, client.UserProperty{Key: "turn", Value: m.ID}, "nothing was before it")
 		h.room.hear(hush(200 * time.Millisecond))
 	}
 	for _, u := range e.utterances() {
@@ -289,8 +295,12 @@ func TestStalledMicrophone(t *testing.T) {
 	s := newSite(&o, Room, r.mics, loudness{})
 	r.sites = []*site{s}
 	now := time.Now()
+	well, event, err := r.condition(now)
+	assert.True(t, well)
+	require.NoError(t, err)
+	assert.Contains(t, event, "no sound yet")
 	s.last.Store(now.Add(-4 * time.Second).UnixMilli())
-	well, _, err := r.condition(now)
+	well, _, err = r.condition(now)
 	assert.True(t, well)
 	require.NoError(t, err)
 	well, _, err = r.condition(now.Add(2 * time.Second))
@@ -306,10 +316,10 @@ func TestNothingToHearWith(t *testing.T) {
 	h := newHouse(t, says(""), func(o *Options) {
 		o.Engines = func() ([]recognise.Engine, []error) { return nil, []error{errors.New("x is not built in")} }
 	})
-	p = h.says("no engine")
+	p = h.wake("")
 	assert.False(t, p.OK)
+	assert.Contains(t, *p.Event, "no engine")
 	assert.Contains(t, *p.Err, "x is not built in")
-	h.wake("")
 	h.room.at = time.Now()
 	h.room.hear(hum(time.Second))
 	h.room.hear(hush(time.Second))
@@ -363,6 +373,91 @@ func TestLongSpeechAfterTheWindow(t *testing.T) {
 	h.room.hear(hush(time.Second))
 	h.final.Next(t)
 	assert.Equal(t, 2, e.calls(), "the rest of the minute was after the window")
+}
+
+// TestRetainedCommands: one that somebody retained by mistake opens no microphone at the start.
+func TestRetainedCommands(t *testing.T) {
+	t.Parallel()
+	bus := servicetest.Start(t)
+	c := bus.Client(t, "page")
+	for topic, text := range map[string]string{"wake/event": `{"type":"wake"}`, "wake/mic": `{"action":"unmute","ttl_ms":60000}`} {
+		_, err := c.PublishRaw(t.Context(), topic, []byte(text), 1, true)
+		require.NoError(t, err)
+	}
+	h := houseOn(t, bus, says("hello"))
+	kitchen := h.site("kitchen")
+	h.wake("kitchen")
+	h.room.at = time.Now()
+	h.room.live(hum(500 * time.Millisecond))
+	h.room.hear(hush(time.Second))
+	kitchen.at = time.Now()
+	kitchen.hear(hum(500 * time.Millisecond))
+	kitchen.hear(hush(time.Second))
+	assert.Contains(t, h.final.Next(t).Props, client.UserProperty{Key: "origin", Value: "kitchen"})
+}
+
+// TestGaps: lost sound ends an utterance, when it is more than a few words could bridge.
+func TestGaps(t *testing.T) {
+	t.Parallel()
+	for gap, want := range map[time.Duration]bool{100 * time.Millisecond: false, 5 * time.Second: true} {
+		o := Defaults()
+		ms := newMics(&o)
+		at := time.Now()
+		ms.join(at, Room)
+		ms.dialogue(at, contract.Dialogue{Live: true}, time.Hour, true)
+		s := newSite(&o, Room, ms, loudness{})
+		hear := func(pcm []int16, gap bool) {
+			for ; len(pcm) >= audio.FrameLen; pcm = pcm[audio.FrameLen:] {
+				s.hear(audio.Frame{PCM: pcm[:audio.FrameLen], At: at, Gap: gap})
+				at, gap = at.Add(audio.FrameTime), false
+			}
+		}
+		hear(hum(time.Second), false)
+		u := <-s.queue
+		require.False(t, u.done)
+		end := at
+		at = at.Add(gap)
+		hear(hum(100*time.Millisecond), true)
+		assert.Equal(t, want, u.done, gap)
+		if want {
+			assert.InDelta(t, 0, u.m.to.Sub(end).Milliseconds(), 33)
+			assert.Len(t, s.queue, 1, "and another begins")
+		}
+	}
+}
+
+// TestRunEnds: with its context it is no error, and without microphones that work it is one.
+func TestRunEnds(t *testing.T) {
+	t.Parallel()
+	bus := servicetest.Start(t)
+	o := Defaults()
+	for name, fail := range map[string]error{"ended": nil, "failed": errScript} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		o.Microphones = broken{fail}
+		s, err := New(o)
+		require.NoError(t, err)
+		ended := make(chan error, 1)
+		go func() {
+			ended <- s.Run(ctx, services.Runtime{Bus: bus.Client(t, name), Log: zerolog.Nop(), Ready: func() {}})
+		}()
+		if fail == nil {
+			cancel()
+			require.NoError(t, <-ended)
+			continue
+		}
+		require.EqualError(t, <-ended, "microphones: no ears today")
+	}
+}
+
+// broken are microphones that fail.
+type broken struct{ err error }
+
+func (b broken) Each(ctx context.Context, _ func(context.Context, string, *audio.Listener)) error {
+	if b.err == nil {
+		<-ctx.Done()
+	}
+	return b.err
 }
 
 func TestOptions(t *testing.T) {

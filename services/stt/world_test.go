@@ -199,7 +199,11 @@ type house struct {
 
 func newHouse(t testing.TB, e recognise.Engine, change ...func(*Options)) *house {
 	t.Helper()
-	bus := servicetest.Start(t)
+	return houseOn(t, servicetest.Start(t), e, change...)
+}
+
+func houseOn(t testing.TB, bus *servicetest.Bus, e recognise.Engine, change ...func(*Options)) *house {
+	t.Helper()
 	h := &house{t: t, ears: &ears{come: make(chan *ear)}}
 	o := Defaults()
 	o.Microphones = h.ears
