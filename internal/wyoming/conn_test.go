@@ -315,6 +315,35 @@ func TestServerFails(t *testing.T) {
 	assert.Less(t, time.Since(begin), 5*time.Second)
 }
 
+// TestErrorIsHeard: a peer that is still sending hears why it is not served any more.
+func TestErrorIsHeard(t *testing.T) {
+	t.Parallel()
+	l, err := Listen(Address{Network: "tcp", Addr: "127.0.0.1:0"})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	s := Server{Connections: 100, Handle: func(ctx context.Context, c *Conn) error {
+		_, err := c.Read(ctx)
+		return errors.Join(err, errors.New("no ear today"))
+	}}
+	go func() { served <- s.Serve(ctx, l) }()
+	for range 20 {
+		c, err := Dial(t.Context(), Address{Network: "tcp", Addr: l.Addr().String()}, Options{ReadTime: 10 * time.Second})
+		require.NoError(t, err)
+		for range 50 {
+			if c.Write(t.Context(), Chunk(16000, make([]int16, 16000))) != nil {
+				break
+			}
+		}
+		ev, err := c.Read(t.Context())
+		require.NoError(t, err)
+		require.ErrorContains(t, ev.PeerError(), "no ear today")
+		require.NoError(t, c.Close())
+	}
+	cancel()
+	require.NoError(t, <-served)
+}
+
 func TestListen(t *testing.T) {
 	t.Parallel()
 	_, err := Listen(Address{Network: "stdio", Addr: "cat"})

@@ -87,7 +87,7 @@ func spread(d []time.Duration) string {
 type figures struct{ handed, heard, silence []time.Duration }
 
 // measure speaks with flite on a sound server, and stops it in the middle, while more is true.
-func measure(t testing.TB, more func(round int) bool) (m figures) {
+func measure(t testing.TB, more func(round int, m figures) bool) (m figures) {
 	t.Helper()
 	server := soundServer(t)
 	engine, err := voice.NewFlite("")
@@ -100,7 +100,7 @@ func measure(t testing.TB, more func(round int) bool) (m figures) {
 	})
 	ear := monitor(t, server)
 	progress := servicetest.Collect(t, h.c, contract.TTSProgress)
-	for i := 0; more(i); i++ {
+	for i := 0; more(i, m); i++ {
 		utt := fmt.Sprint("u", i)
 		asked := time.Now()
 		h.say(utt, fmt.Sprintf("It is %d o'clock, and number %d sleeps. Nobody else is here, and nothing more is to be said about it today.", i%12+1, i))
@@ -129,14 +129,14 @@ func measure(t testing.TB, more func(round int) bool) (m figures) {
 // TestFigures sees that they can be measured, and that nothing waits for what it should not: the limits are
 // those of a machine that tests ten packages at once. BenchmarkFigures measures.
 func TestFigures(t *testing.T) {
-	m := measure(t, func(round int) bool { return round < 3 })
+	m := measure(t, func(round int, _ figures) bool { return round < 3 })
 	assert.Less(t, slices.Min(m.handed), 2*time.Second)
 	assert.Less(t, slices.Min(m.silence), 400*time.Millisecond)
 }
 
 // BenchmarkFigures prints those of docs/speech.md: go test -run xx -bench Figures -benchtime 40x ./services/tts
 func BenchmarkFigures(b *testing.B) {
-	m := measure(b, func(int) bool { return b.Loop() })
+	m := measure(b, func(int, figures) bool { return b.Loop() })
 	if len(m.handed) > 1 {
 		b.Logf("tts/say to the first sound at the device: %s", spread(m.handed))
 		b.Logf("tts/say to the first sound on the monitor: %s", spread(m.heard))

@@ -54,7 +54,7 @@ func expecting(tb testing.TB, sentences ...string) (*PocketSphinx, *expectation)
 }
 
 // hear recognises sound.
-func hear(tb testing.TB, p *PocketSphinx, pcm []int16) Result {
+func recognised(tb testing.TB, p *PocketSphinx, pcm []int16) Result {
 	tb.Helper()
 	s, err := p.Begin(tb.Context(), Utterance{Lang: "en-US"})
 	require.NoError(tb, err)
@@ -84,7 +84,7 @@ func TestPocketSphinx(t *testing.T) {
 
 func freeSpeech(t *testing.T, p *PocketSphinx, e *expectation) {
 	e.set()
-	r := hear(t, p, enginetest.Speech(t))
+	r := recognised(t, p, enginetest.Speech(t))
 	assert.Equal(t, "hey tars what time is it", r.Text)
 	assert.False(t, r.Command)
 	assert.Equal(t, "en", r.Lang)
@@ -93,7 +93,7 @@ func freeSpeech(t *testing.T, p *PocketSphinx, e *expectation) {
 
 func command(t *testing.T, p *PocketSphinx, e *expectation) {
 	e.set("Hey TARS, what time is it?", "turn left", "turn right", "stop")
-	r := hear(t, p, enginetest.Speech(t))
+	r := recognised(t, p, enginetest.Speech(t))
 	assert.Equal(t, "hey tars what time is it", r.Text)
 	assert.True(t, r.Command)
 	assert.Greater(t, r.Confidence, 0.8)
@@ -110,7 +110,7 @@ func noCommand(t *testing.T, p *PocketSphinx, e *expectation) {
 			pcm = append(pcm, piece...)
 			return nil
 		}))
-		r := hear(t, p, pcm)
+		r := recognised(t, p, pcm)
 		assert.False(t, r.Command, "%+v", r)
 		assert.Equal(t, text, r.Text)
 	}
@@ -142,10 +142,10 @@ func partials(t *testing.T, p *PocketSphinx, e *expectation) {
 func changes(t *testing.T, p *PocketSphinx, e *expectation) {
 	speech := enginetest.Speech(t)
 	e.set("turn left")
-	assert.False(t, hear(t, p, speech).Command)
+	assert.False(t, recognised(t, p, speech).Command)
 	e.set("turn left", "hey tars what time is it", "say xyzzy")
-	assert.True(t, hear(t, p, speech).Command)
-	assert.True(t, hear(t, p, speech).Command)
+	assert.True(t, recognised(t, p, speech).Command)
+	assert.True(t, recognised(t, p, speech).Command)
 	require.Len(t, e.reports, 1, "once for the change")
 	require.ErrorIs(t, e.reports[0], pocketsphinx.ErrSentence)
 	assert.ErrorContains(t, e.reports[0], "xyzzy")
@@ -154,7 +154,7 @@ func changes(t *testing.T, p *PocketSphinx, e *expectation) {
 func odd(t *testing.T, p *PocketSphinx, e *expectation) {
 	e.set("stop", "no")
 	for name, pcm := range map[string][]int16{"nothing": nil, "silence": make([]int16, 16000)} {
-		r := hear(t, p, pcm)
+		r := recognised(t, p, pcm)
 		assert.Equal(t, Result{Lang: "en"}, r, name)
 	}
 	_, err := p.Begin(t.Context(), Utterance{Lang: "de"})
