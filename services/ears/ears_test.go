@@ -3,17 +3,21 @@ package ears
 import (
 	"bufio"
 	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/gorilla/websocket"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -184,6 +188,9 @@ func TestWAV(t *testing.T) {
 	bus.Run(t, e)
 	assert.True(t, says(t, health, "wav:"+path+" has come to its end").Data.OK)
 	assert.ErrorIs(t, <-end, io.EOF)
+	e.sites.mu.Lock()
+	assert.Len(t, e.sites.all, 1, "who is slow still has some of it")
+	e.sites.mu.Unlock()
 	pcm := <-got
 	assert.Equal(t, want[:len(pcm)], pcm)
 	assert.Len(t, pcm, len(want))
@@ -242,7 +249,23 @@ func TestOldSockets(t *testing.T) {
 	r, b := bufio.NewReader(conn), make([]byte, 2*audio.FrameLen)
 	_, err = io.ReadFull(r, b) // there is noise before there is more
 	require.NoError(t, err)
+	var ws *websocket.Conn
+	require.Eventually(t, func() bool {
+		c, resp, err := websocket.DefaultDialer.Dial("ws://"+address+"/fft", nil)
+		if err == nil {
+			resp.Body.Close()
+			ws = c
+		}
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+	defer ws.Close()
 	loud <- true
+	kind, text, err := ws.ReadMessage()
+	require.NoError(t, err)
+	assert.Equal(t, websocket.BinaryMessage, kind)
+	var old struct{ FFT []float64 }
+	require.NoError(t, json.Unmarshal(text, &old))
+	assert.Equal(t, 8, argmax(old.FFT))
 	m := spectra.Next(t)
 	require.NotNil(t, m.Data.Spectrum)
 	assert.Len(t, m.Data.Bins(), 64)
@@ -252,13 +275,11 @@ func TestOldSockets(t *testing.T) {
 		require.NoError(t, err)
 		heard = audio.Measure(audio.AppendSamples(nil, b)).Peak > 0.2
 	}
-	resp, err := http.Get("http://" + address + "/fft")
-	require.NoError(t, err)
-	resp.Body.Close()
-	assert.Equal(t, http.StatusBadRequest, resp.StatusCode, "it wants a WebSocket")
 	loud <- false
 	spectra.Find(t, func(m client.Message[contract.AudioFFT]) bool { return argmax(m.Data.Bins()) == -1 })
-	assert.LessOrEqual(t, spectra.Len(), 1, "nothing is drawn of silence")
+	_, err = io.CopyN(io.Discard, r, int64(25*len(b))) // half a second
+	require.NoError(t, err)
+	assert.Zero(t, spectra.Len(), "nothing is drawn of silence")
 }
 
 // argmax is the place of the largest; -1: all are 0.
@@ -325,6 +346,38 @@ func TestSocketsInTheWay(t *testing.T) {
 	assert.True(t, m.Data.OK)
 	assert.Equal(t, "hears tone", contract.Value(m.Data.Event))
 	assert.Contains(t, e.Check(t.Context()), services.Finding{Verdict: services.Warning, Text: "fanout.path " + path + " is there and is no socket"})
+}
+
+// TestSocketComesBack: it is tried again, and its trouble is over when it is served.
+func TestSocketComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &run{told: newHealth(services.Runtime{Log: zerolog.Nop()})}
+		r.told.microphone(true, "hears tone", nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		began, n := time.Now(), 0
+		r.keep(ctx, "socket", func(ctx context.Context, up func()) error {
+			_, _, err := r.told.verdict()
+			switch n++; n {
+			case 1:
+				require.NoError(t, err)
+				return errors.New("in the way")
+			case 2:
+				require.EqualError(t, err, "in the way")
+				up()
+				_, _, err = r.told.verdict()
+				require.NoError(t, err)
+				return errors.New("lost")
+			}
+			require.EqualError(t, err, "lost")
+			cancel()
+			return ctx.Err()
+		})
+		assert.Equal(t, 2*socketRetry, time.Since(began))
+		ok, event, _ := r.told.verdict()
+		assert.True(t, ok)
+		assert.Equal(t, "hears tone", event)
+	})
 }
 
 func TestMeter(t *testing.T) {

@@ -152,6 +152,12 @@ func TestSite(t *testing.T) {
 					assert.InDelta(t, 12800, len(got), 640)
 				}
 			}
+			send(t, sat, name, audio.AppendBytes(nil, ramp(audio.FrameLen)), 0)
+			for _, events := range []<-chan event{one, two} {
+				ev := next(t, events)
+				assert.Equal(t, name, ev.site, "it has come back")
+				assert.True(t, slices.Equal(ramp(audio.FrameLen), ev.frame.PCM))
+			}
 		})
 	}
 }
@@ -166,13 +172,13 @@ func TestHostile(t *testing.T) {
 	events := listen(t, e)
 	good := audio.AppendBytes(nil, ramp(audio.FrameLen))
 	wav := audio.AppendWAV(nil, ramp(audio.FrameLen), audio.Rate)
-	for _, b := range [][]byte{nil, {1}, good[:639], bytes.Repeat(good, 11), bytes.Repeat(good, 1000), wav[:20], wav[:44], []byte("RIFF\xff\xff\xff\xffWAVEfmt \xff\xff\xff\xff")} {
+	for _, b := range [][]byte{nil, {1}, good[:639], bytes.Repeat(good, 11), bytes.Repeat(good, 1000), wav[:20], wav[:44], append(slices.Clone(wav), make([]byte, chunkBytes)...), []byte("RIFF\xff\xff\xff\xffWAVEfmt \xff\xff\xff\xff")} {
 		send(t, sat, "kitchen", b, 0)
 	}
 	for _, rate := range []int{1, 7999, 96000, 1 << 30} {
 		send(t, sat, "kitchen", good, rate)
 	}
-	for _, rate := range []string{"", "-16000", "16e3", strings.Repeat("9", 1000), "16000 "} {
+	for _, rate := range []string{"", "0", "-16000", "16e3", strings.Repeat("9", 1000), "16000 "} {
 		_, err := sat.PublishRaw(t.Context(), "audio/in/kitchen", good, 0, false, client.WithProps(client.UserProperty{Key: "rate", Value: rate}))
 		require.NoError(t, err)
 	}
