@@ -85,6 +85,11 @@ func TestRates(t *testing.T) {
 	assert.InDelta(t, 1./30, m.Topic("a/slow").Rate(now), 0.01)
 	assert.Equal(t, []uint32{0, 0, 0}, m.Topic("a/b").Spark(now, 3))
 	assert.InDelta(t, 0, m.Rate(t0.Add(5*time.Minute)), 0)
+	ring := New(DefaultLimits()) // seconds come round
+	many(ring, 30, text("a", "x"))
+	ring.Add(later(text("a", "x"), 50*time.Second))
+	assert.InDelta(t, 1./59, ring.Rate(t0.Add(65*time.Second)), 0.001)
+
 	m.Add(text("a/b", "x")) // a clock that was put back
 	assert.EqualValues(t, 201, m.Topic("a/b").Count)
 	assert.Equal(t, make([]uint32, 3), New(small()).Root.Spark(t0, 3))

@@ -206,7 +206,7 @@ func TestNoEscapesGetThrough(t *testing.T) {
 	m.Add(at(0, "dialogue/text", `{"id":"\u001b]0;x","type":"t","data":{"text":"\u001b]0;x"}}`, inspect.Prop{Key: "origin", Value: bad}))
 	m.SetClients(inspect.Clients{Clients: []inspect.Client{{ID: bad, User: bad, Remote: bad, Listener: bad, Dropped: 1}}}, now)
 	for _, keys := range [][]string{
-		nil, {"t"}, {"c"}, {"h"}, {"v"}, {"end", "o"}, {"f", "'x", "enter"}, {"/", "'" + bad, "enter"}, {"/", "']0", "enter", "D"}, {"/", "']0", "enter", "p", "enter", "enter"},
+		nil, {"t"}, {"c"}, {"h"}, {"v"}, {"end", "o"}, {"f", "'x", "enter"}, {"/", "'" + bad, "enter"}, {"/", "']0", "enter", "D"}, {"/", "'tts/say", "enter"}, {"/", "']0", "enter", "p", "enter", "enter"},
 	} {
 		s := newState(120, 40)
 		s.Status.Where, s.Status.Problem = bad, bad
