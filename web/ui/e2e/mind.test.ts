@@ -73,6 +73,15 @@ describe.skipIf(why !== "")("mind", () => {
     model.words = ["ready"];
     await page.getByRole("button", { name: "Test it" }).click();
     await expect.poll(() => page.getByTestId("model-test").textContent()).toContain("“ready”");
+    // The test is neither conversation nor memory.
+    await expect.poll(async () => {
+      await page.getByRole("button", { name: "Search" }).click();
+      await page.getByText(/^The latest \d/).waitFor();
+      return page.getByTestId("memories").textContent();
+    }).not.toContain("ready");
+    await page.getByRole("link", { name: "Talk" }).click();
+    expect(await page.getByTestId("entry").count()).toBe(0);
+    await page.getByRole("link", { name: "Mind" }).click();
 
     const peer = await robot.peer();
     await peer.publishAsync("llm/tool.call.request", JSON.stringify({ call_id: "c1", name: "mcp__garden__water", arguments: { litres: 2 } }), { qos: 1 });
