@@ -6,7 +6,7 @@ var (
 		Name: "audio/in/+", Type: "audio.in", Form: Raw,
 		Reason:     "sound is bytes",
 		Publishers: []string{"device", "page"}, Subscribers: []string{"ears", "tts"},
-		Doc: "Microphone of a site: mono, signed 16 bit, little endian, at most 200 ms a message, 20 ms are best; the rate in Hz is in the user property rate, 16000 without it. A message that begins with the header of a WAV file is as that says, for who has MQTT 3.1.1. Who sends here gets the answers to what it asks on audio/out.",
+		Doc: "Microphone of a site: mono, signed 16 bit, little endian, at most 200 ms a message, 20 ms are best; the rate in Hz is in the user property rate, 16000 without it. A message that begins with the header of a WAV file is as that says, for who has MQTT 3.1.1. Who sends here gets the answers to what it asks on audio/out; an empty message is no sound, and says only that.",
 	}}
 	AudioOut = Topic[[]byte]{Spec{
 		Name: "audio/out/+", Type: "audio.out", Form: Raw,

@@ -31,7 +31,7 @@ func TypeScript() string {
 	b.WriteString("};\n\n/** Names of MQTT user properties. */\nexport const props = {\n")
 	for _, p := range [][2]string{
 		{"rate", PropRate}, {"dropped", PropDropped}, {"taken", PropTaken}, {"number", PropNumber}, {"stale", PropStale},
-		{"turn", PropTurn}, {"origin", PropOrigin},
+		{"turn", PropTurn}, {"origin", PropOrigin}, {"speechEnd", PropSpeechEnd},
 	} {
 		fmt.Fprintf(&b, "  %s: %s,\n", p[0], quote(p[1]))
 	}

@@ -71,6 +71,8 @@ func (r *run) take(name string, m client.Message[[]byte]) error {
 		return errName
 	case name == r.o.Room:
 		return errOurs
+	case len(m.Data) == 0:
+		return nil // a page that listens, and says nothing: it makes no site and is no fault
 	case len(m.Data) > chunkBytes:
 		return fmt.Errorf("%w: %d bytes in a piece, at most %d", audio.ErrChunk, len(m.Data), chunkBytes)
 	}

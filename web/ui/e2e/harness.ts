@@ -1,6 +1,6 @@
 // A real tarsd, a model's server that writes slowly, and a real browser for the tests of the page.
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -94,9 +94,19 @@ export class Model {
   url = "";
   words: string[] = ["Hello."];
   pause = 40;
+  /** what every recording says, and the latest request with one */
+  transcript = "";
+  sound: Buffer = Buffer.alloc(0);
 
   constructor() {
     this.server = createServer(async (req, res) => {
+      if (req.url?.endsWith("/audio/transcriptions")) {
+        const parts: Buffer[] = [];
+        for await (const part of req) parts.push(part as Buffer);
+        this.sound = Buffer.concat(parts);
+        res.setHeader("Content-Type", "application/json").end(JSON.stringify({ text: this.transcript }));
+        return;
+      }
       if (req.url?.endsWith("/models")) {
         res.setHeader("Content-Type", "application/json").end(JSON.stringify({ object: "list", data: [{ id: "slow", object: "model" }] }));
         return;
@@ -124,6 +134,42 @@ export class Model {
     this.server.closeAllConnections();
     this.server.close();
   }
+}
+
+/** speech has the robot say a text, and gives it as a WAV file. */
+export async function speech(robot: Robot, text: string): Promise<string> {
+  const peer = await robot.peer();
+  const parts: Buffer[] = [];
+  let rate = 16000;
+  const ended = new Promise<void>((ok) => peer.on("message", (_, payload, packet) => {
+    if (payload.length === 0) return ok();
+    rate = Number((packet.properties?.userProperties as Record<string, string>).rate);
+    parts.push(Buffer.from(payload));
+  }));
+  await peer.subscribeAsync("audio/out/test");
+  await peer.publishAsync("audio/in/test", Buffer.alloc(0));
+  await peer.publishAsync("tts/say", JSON.stringify({ text }), { qos: 1, properties: { userProperties: { origin: "test" } } });
+  await ended;
+  await peer.endAsync();
+  // A second of silence on both sides.
+  const quiet = Buffer.alloc(2 * rate);
+  const pcm = Buffer.concat([quiet, ...parts, quiet]);
+  const head = Buffer.alloc(44);
+  head.write("RIFF", 0);
+  head.writeUInt32LE(36 + pcm.length, 4);
+  head.write("WAVEfmt ", 8);
+  head.writeUInt32LE(16, 16);
+  head.writeUInt16LE(1, 20);
+  head.writeUInt16LE(1, 22);
+  head.writeUInt32LE(rate, 24);
+  head.writeUInt32LE(2 * rate, 28);
+  head.writeUInt16LE(2, 32);
+  head.writeUInt16LE(16, 34);
+  head.write("data", 36);
+  head.writeUInt32LE(pcm.length, 40);
+  const file = join(robot.dir, "speech.wav");
+  writeFileSync(file, Buffer.concat([head, pcm]));
+  return file;
 }
 
 /** launch starts the browser; sound is a WAV file that its microphone hears over and over. */

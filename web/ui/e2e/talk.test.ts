@@ -78,12 +78,14 @@ describe.skipIf(why !== "")("talk", () => {
     const peer = await robot.peer();
     const chunks: { bytes: number; rate: string; loud: number }[] = [];
     const wakes: { type: string; origin: string }[] = [];
+    const mutes: unknown[] = [];
     peer.on("message", (topic, payload, packet) => {
       const user = packet.properties?.userProperties as Record<string, string> | undefined;
       if (topic === "wake/event") wakes.push({ type: JSON.parse(payload.toString()).data.type, origin: user?.origin ?? "" });
+      else if (topic === "wake/mic") mutes.push(JSON.parse(payload.toString()).data);
       else chunks.push({ bytes: payload.length, rate: user?.rate ?? "", loud: Math.max(0, ...Array.from({ length: payload.length / 2 }, (_, i) => Math.abs(payload.readInt16LE(2 * i)))) });
     });
-    await peer.subscribeAsync({ [`audio/in/${id}`]: { qos: 0 }, "wake/event": { qos: 1 } });
+    await peer.subscribeAsync({ [`audio/in/${id}`]: { qos: 0 }, "wake/event": { qos: 1 }, "wake/mic": { qos: 1 } });
     const button = page.getByTestId("push");
     await expect.poll(() => page.getByTestId("state").getAttribute("data-state"), { timeout: 15_000 }).not.toBe("speaking");
     await button.hover();
@@ -92,8 +94,9 @@ describe.skipIf(why !== "")("talk", () => {
     expect(wakes).toEqual([{ type: "wake", origin: id }]);
     await page.mouse.up();
     await expect.poll(() => button.getAttribute("data-mode")).toBe("off");
-    // A second of silence follows, then nothing.
-    await expect.poll(() => chunks.slice(-45).every((c) => c.loud === 0), { timeout: 5000 }).toBe(true);
+    // A little silence follows, the word that this was all, and nothing more.
+    await expect.poll(() => mutes, { timeout: 5000 }).toEqual([{ action: "mute", reason: "push_to_talk", ttl_ms: 1000 }]);
+    expect(chunks.slice(-8).every((c) => c.loud === 0)).toBe(true);
     const sizes = new Set(chunks.filter((c) => c.bytes > 0).map((c) => `${c.bytes} at ${c.rate}`));
     expect([...sizes]).toEqual(["640 at 16000"]);
     const before = chunks.length;

@@ -1027,6 +1027,7 @@ export const props = {
   stale: "stale",
   turn: "turn",
   origin: "origin",
+  speechEnd: "speech_end",
 };
 
 /** Joints in the order of movement/joints. */

@@ -6,8 +6,10 @@ import { at } from "./message";
 import { chunkSamples, robotRate } from "./pcm";
 import { t } from "./strings";
 
-/** Silence that follows push to talk, in messages: who listens knows the end of speech by it. */
-const tail = 50;
+/** Silence that follows push to talk, in messages, so that the last word has arrived when its end is said. */
+const tail = 10;
+/** The end of push to talk in ms: the microphone is closed that long, which ends what was said. */
+const closed = 1000;
 
 export type Mode = "off" | "push" | "hands-free";
 
@@ -53,7 +55,7 @@ export class Microphone {
     return true;
   }
 
-  /** stop closes the microphone. After push to talk a second of silence is sent, by which the robot hears the end. */
+  /** stop closes the microphone. After push to talk the robot is told that this was all. */
   stop(): void {
     const pushed = this.mode === "push" && this.context !== null;
     this.close();
@@ -61,8 +63,10 @@ export class Microphone {
     let left = tail;
     const quiet = new Uint8Array(chunkSamples * 2);
     this.silence = setInterval(() => {
-      if (left-- <= 0) clearInterval(this.silence);
-      else this.send(quiet);
+      if (left-- > 0) return this.send(quiet);
+      clearInterval(this.silence);
+      const end = { action: "mute" as const, reason: "push_to_talk", ttl_ms: closed };
+      this.bus.send(topics.wakeMic, end, { props: { [props.origin]: this.bus.id } }).catch(() => {}); // the end of the sound says the same, later
     }, (1000 * chunkSamples) / robotRate);
   }
 

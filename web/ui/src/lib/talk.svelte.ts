@@ -30,6 +30,9 @@ export interface Entry {
   note: "ack" | "announce" | null;
 }
 
+/** Turns that begin with this are tests of the model and no conversation. */
+export const testTurn = "test-";
+
 /** How many entries are kept. */
 const limit = 400;
 /** How long the text of one entry may get, in characters. */
@@ -77,6 +80,7 @@ export class Conversation {
   }
 
   stream(m: Incoming<ChatDelta>): void {
+    if (m.turn?.startsWith(testTurn)) return;
     const e = this.robot(str(m.data.id), m);
     const key = e.key;
     this.streamed.add(key);
@@ -94,6 +98,7 @@ export class Conversation {
   }
 
   response(m: Incoming<ChatResponse>): void {
+    if (m.turn?.startsWith(testTurn)) return;
     const e = this.robot(str(m.data.id), m);
     this.streamed.add(e.key);
     const reply = str(m.data.reply).trim();

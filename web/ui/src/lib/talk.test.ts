@@ -72,6 +72,11 @@ describe("answers", () => {
     c.response(m({ id: "u2", reply: null, error: "No model." }, { turn: "t2" }));
     expect(c.entries.map((e) => [e.text, e.error, e.state])).toEqual([["I", "The model is gone.", "cut"], ["", "No model.", "done"]]);
   });
+  test("tests of the model are no conversation", () => {
+    c.stream(m({ id: "u1", seq: 0, delta: "ready" }, { turn: "test-1" }));
+    c.response(m({ id: "u1", reply: "ready" }, { turn: "test-1" }));
+    expect(c.entries).toEqual([]);
+  });
   test("speech is followed: speaking, paused, cut off", () => {
     c.say(m({ utt_id: "u1", text: "Hello." }));
     c.speech(m({ event: "speaking_start", utt_id: "u1" }));

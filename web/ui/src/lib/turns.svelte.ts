@@ -1,6 +1,6 @@
 // The timelines of the last turns: when each step of an exchange was seen here, in milliseconds from its
 // beginning. Arrival at this page is the one clock that all steps share.
-import { topics, type Topic } from "./contract.gen";
+import { props, topics, type Topic } from "./contract.gen";
 import type { Incoming } from "./message";
 
 /** Steps of a turn, in the order in which they follow each other. */
@@ -63,8 +63,13 @@ export function turnTopics(bus: { on<T>(topic: Topic<T>, handle: (m: Incoming<T>
   return [
     bus.on(topics.dialogueText, (m) => turns.mark(m.turn ?? m.id, "asked", m.at, String(m.data.text ?? ""))),
     bus.on(topics.wakeEvent, (m) => ["wake", "interrupt"].includes(String(m.data.type).toLowerCase()) && turns.mark(m.turn ?? m.id, "wake", m.at)),
-    bus.on(topics.dialogueState, (m) => !m.retained && m.data.reason === "speech_end" && turns.mark(m.data.turn ?? null, "speechEnd", m.at)),
-    bus.on(topics.sttFinal, (m) => turns.mark(m.turn ?? m.id, "transcript", m.at, String(m.data.text ?? ""))),
+    bus.on(topics.sttFinal, (m) => {
+      // When the speech was over is said by the recogniser's clock, as is when the message was made.
+      const end = Number(m.props[props.speechEnd]);
+      const turn = m.turn ?? m.id;
+      if (end > 0 && m.ts !== null && m.ts >= end && m.ts - end < 60) turns.mark(turn, "speechEnd", m.at - (m.ts - end) * 1000);
+      turns.mark(turn, "transcript", m.at, String(m.data.text ?? ""));
+    }),
     bus.on(topics.llmStream, (m) => m.data.delta && turns.mark(m.turn, "firstToken", m.at)),
     bus.on(topics.ttsStatus, (m) => {
       if (m.data.wake_ack) return;
