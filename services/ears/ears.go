@@ -2,6 +2,7 @@ package ears
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -92,6 +93,8 @@ func (r *run) room(ctx context.Context) {
 				r.told.microphone(true, "hears "+r.o.Microphone, nil)
 			case heard:
 				r.told.microphone(false, "microphone lost", s.Err)
+			case r.o.Microphone == "auto" && errors.Is(s.Err, audio.ErrNoDevice): // a machine without sound is well
+				r.told.microphone(true, "no microphone on this machine; pages and satellites are heard", nil)
 			default:
 				r.told.microphone(false, "no microphone", s.Err)
 			}
