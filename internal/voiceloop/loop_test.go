@@ -60,8 +60,40 @@ func (r *robot) follow(t *testing.T) *heard {
 	}
 }
 
-// judge checks the turn of "hey tars, what time is it" from a site, and returns what was answered and when
-// the question was understood.
+// way is how a person gets the robot's ear.
+type way struct {
+	services []string
+	question func(t *testing.T) []int16
+	before   func(t *testing.T, r *robot, site string) // anything is said
+}
+
+// ways are by the wake word, in one breath with the question, and by a button.
+var ways = map[string]way{
+	"wake word": {
+		[]string{"ears", "wake", "stt", "router", "tts"},
+		func(t *testing.T) []int16 {
+			t.Helper()
+			return slices.Concat(pause(500*time.Millisecond), say(t, "hey tars"), pause(300*time.Millisecond), say(t, "what time is it"))
+		},
+		func(*testing.T, *robot, string) {},
+	},
+	"button": {
+		[]string{"ears", "stt", "router", "tts"},
+		func(t *testing.T) []int16 {
+			t.Helper()
+			return slices.Concat(pause(500*time.Millisecond), say(t, "what time is it"))
+		},
+		func(t *testing.T, r *robot, site string) {
+			t.Helper()
+			ctx := client.WithTurn(t.Context(), client.Turn{Origin: site})
+			_, err := client.Publish(ctx, r.peer, contract.WakeEvent, contract.Wake{Type: contract.WakeHeard})
+			require.NoError(t, err)
+		},
+	},
+}
+
+// judge checks the turn of the question from a site, and returns what was answered and when the question
+// was understood.
 func (h *heard) judge(t *testing.T, site string) (answer client.Message[contract.Say], final time.Time) {
 	t.Helper()
 	w := h.wake.Find(t, func(m client.Message[contract.Wake]) bool { return m.Data.Type == contract.WakeHeard })
@@ -76,67 +108,77 @@ func (h *heard) judge(t *testing.T, site string) (answer client.Message[contract
 	return answer, f.Received
 }
 
-// question is what a person says in one breath.
-func question(t *testing.T) []int16 {
-	t.Helper()
-	return slices.Concat(pause(500*time.Millisecond), say(t, "hey tars"), pause(300*time.Millisecond), say(t, "what time is it"))
-}
-
 // TestVoiceLoop: a person asks for the time, and is told.
 func TestVoiceLoop(t *testing.T) {
-	r := newRobot(t, "wake", "stt", "router", "tts")
-	h, tape := r.follow(t), r.record(t)
-	r.speak(t, question(t))
-	asked := time.Now() // the last sound was heard by now
-	answer, final := h.judge(t, "room")
-	pcm, first := tape.spoken(t, asked, ended(t, h.status).Add(200*time.Millisecond))
-	require.False(t, first.IsZero(), "nothing was heard")
-	t.Logf("end of the question → stt/final: %s, → first sound: %s", final.Sub(asked).Round(time.Millisecond), first.Sub(asked).Round(time.Millisecond))
-	understood(t, answer.Data.Text, pcm)
+	for name, w := range ways {
+		t.Run(name, func(t *testing.T) {
+			r := newRobot(t, w.services...)
+			h, tape := r.follow(t), r.record(t)
+			pcm := w.question(t)
+			w.before(t, r, "room")
+			r.speak(t, pcm)
+			asked := time.Now() // the last sound was heard by now
+			answer, final := h.judge(t, "room")
+			pcm, first := tape.spoken(t, asked, ended(t, h.status).Add(200*time.Millisecond))
+			require.False(t, first.IsZero(), "nothing was heard")
+			t.Logf("end of the question → stt/final: %s, → first sound: %s", final.Sub(asked).Round(time.Millisecond), first.Sub(asked).Round(time.Millisecond))
+			understood(t, answer.Data.Text, pcm)
+		})
+	}
 }
 
 // TestVoiceLoopOfSite: the same by a satellite, whose answer does not come out of the robot's own speaker.
 func TestVoiceLoopOfSite(t *testing.T) {
-	r := newRobot(t, "wake", "stt", "router", "tts")
-	h, tape := r.follow(t), r.record(t)
-	out := servicetest.Collect(t, r.peer, contract.AudioOut.At("kitchen"))
-	from := time.Now()
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	sent, done := make(chan time.Time, 1), make(chan error, 1)
-	pcm := question(t)
-	go func() { done <- r.satellite(ctx, "kitchen", pcm, sent) }()
-	var asked time.Time
-	select {
-	case asked = <-sent:
-	case err := <-done:
-		require.NoError(t, err)
+	for name, w := range ways {
+		t.Run(name, func(t *testing.T) {
+			r := newRobot(t, w.services...)
+			h, tape := r.follow(t), r.record(t)
+			out := servicetest.Collect(t, r.peer, contract.AudioOut.At("kitchen"))
+			from := time.Now()
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			sent, done := make(chan time.Time, 1), make(chan error, 1)
+			pcm := w.question(t)
+			w.before(t, r, "kitchen")
+			go func() { done <- r.satellite(ctx, "kitchen", pcm, sent) }()
+			var asked time.Time
+			select {
+			case asked = <-sent:
+			case err := <-done:
+				require.NoError(t, err)
+			}
+			answer, final := h.judge(t, "kitchen")
+			pcm, rate, first := listen(t, out)
+			t.Logf("end of the question → stt/final: %s, → first sound: %s", final.Sub(asked).Round(time.Millisecond), first.Sub(asked).Round(time.Millisecond))
+			to := ended(t, h.status)
+			stop()
+			require.NoError(t, <-done)
+			_, here := tape.spoken(t, from, to)
+			assert.True(t, here.IsZero(), "the room heard it too")
+			pcm, err := audio.Resample(pcm, rate, audio.Rate)
+			require.NoError(t, err)
+			understood(t, answer.Data.Text, pcm)
+		})
 	}
-	answer, final := h.judge(t, "kitchen")
-	pcm = nil
-	rate := 0
+}
+
+// listen returns what a satellite gets to play, up to the end of an utterance, and when it began.
+func listen(t *testing.T, out *servicetest.Collector[[]byte]) (pcm []int16, rate int, first time.Time) {
+	t.Helper()
 	for {
 		m := out.Next(t)
 		if len(m.Data) == 0 {
 			assert.Empty(t, prop(m.Props, contract.PropDropped), "it was spoken to its end")
-			break
+			return pcm, rate, first
 		}
-		if rate == 0 {
-			t.Logf("end of the question → stt/final: %s, → first sound: %s", final.Sub(asked).Round(time.Millisecond), m.Received.Sub(asked).Round(time.Millisecond))
+		if first.IsZero() {
+			first = m.Received
 		}
 		var err error
 		rate, err = strconv.Atoi(prop(m.Props, contract.PropRate))
 		require.NoError(t, err)
 		pcm = audio.AppendSamples(pcm, m.Data)
 	}
-	to := ended(t, h.status)
-	stop()
-	require.NoError(t, <-done)
-	_, first := tape.spoken(t, from, to)
-	assert.True(t, first.IsZero(), "the room heard it too")
-	pcm, err := audio.Resample(pcm, rate, audio.Rate)
-	require.NoError(t, err)
-	understood(t, answer.Data.Text, pcm)
 }
 
 // satellite sends sound as a microphone does, 20 ms at a time, with silence around it until ctx ends.

@@ -108,11 +108,10 @@ func newRobot(t *testing.T, services ...string) *robot {
 // lacks skips the test when there is no such service in this version.
 func lacks(t *testing.T, bin, dir string, services []string) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), bin, "check", "--data", dir, "--services", strings.Join(services, ",")).CombinedOutput()
+	out, _ := exec.CommandContext(t.Context(), bin, "check", "--data", dir, "--services", strings.Join(services, ",")).CombinedOutput() // it fails for other reasons too
 	if line := regexp.MustCompile(`there is no service "\w+"`).Find(out); line != nil {
 		t.Skipf("not in this version: %s", line)
 	}
-	t.Logf("tarsd check: %v\n%s", err, out)
 }
 
 // well waits until all services say so.
