@@ -116,8 +116,13 @@ func (s *State) jump(m *inspect.Model, from *inspect.Node, back bool) bool {
 
 // listKey moves in the other screens.
 func (s *State) listKey(m *inspect.Model, name string) {
+	s.choose(m, s.cursor[s.view]+step(name, s.body()-1))
+}
+
+// choose goes to a row of a table.
+func (s *State) choose(m *inspect.Model, row int) {
 	at := &s.cursor[s.view]
-	*at = max(*at+step(name, s.body()-1), 0)
+	*at = max(row, 0)
 	if s.view != viewTurns {
 		return
 	}
@@ -271,8 +276,9 @@ func (s *State) click(m *inspect.Model, x, y int) {
 	}
 	switch {
 	case s.view == viewTurns || s.view == viewClients || s.view == viewHealth:
-		// The header is one line; what is above the first row in sight stays out of the mouse's reach.
-		s.listKey(m, map[bool]string{true: "up", false: "down"}[row-1 < s.cursor[s.view]])
+		if row > 0 { // the header
+			s.choose(m, s.first+row-1)
+		}
 	case s.view == viewTopics && (x < s.treeWidth() && !s.narrow() || s.narrow() && s.focus == paneTree):
 		rows := s.settle(m)
 		s.focus = paneTree

@@ -230,6 +230,24 @@ func TestMouse(t *testing.T) {
 	assert.Equal(t, "house", s.selected.Path, "a question comes first")
 }
 
+func TestMouseInTables(t *testing.T) {
+	t.Parallel()
+	m, s := begin()
+	for i := range 40 {
+		m.Add(at(29_000, "dialogue/text", fmt.Sprintf(`{"id":"t%d","type":"t","data":{"text":"x"}}`, i)))
+	}
+	press(t, s, m, "t")
+	s.click(m, 5, headRows+4)
+	assert.Contains(t, shown(m, s), "turn t36", "the fourth row")
+	press(t, s, m, "end")
+	assert.Contains(t, shown(m, s), "turn w1")
+	s.click(m, 5, headRows+1)
+	assert.NotContains(t, shown(m, s), "turn t39", "the first row in sight, not of all")
+	s.click(m, 5, headRows)
+	s.click(m, 5, headRows+15)
+	assert.Contains(t, shown(m, s), "turn ")
+}
+
 func TestScrolling(t *testing.T) {
 	t.Parallel()
 	m, s := begin()

@@ -6,11 +6,13 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -42,10 +44,11 @@ func (t *terminal) String() string {
 
 // session is the program on a terminal, attached to a broker.
 type session struct {
-	t    *testing.T
-	out  *terminal
-	keys *io.PipeWriter
-	done chan error
+	t     *testing.T
+	out   *terminal
+	frame atomic.Pointer[string] // drawn last; out gets only what has changed in it
+	keys  *io.PipeWriter
+	done  chan error
 }
 
 func run(t *testing.T, ctx context.Context, url string, o ...tea.ProgramOption) *session {
@@ -55,7 +58,13 @@ func run(t *testing.T, ctx context.Context, url string, o ...tea.ProgramOption) 
 	t.Cleanup(func() { assert.NoError(t, f.Close()) })
 	in, keys := io.Pipe()
 	r := &session{t: t, out: &terminal{}, keys: keys, done: make(chan error, 1)}
-	o = append([]tea.ProgramOption{tea.WithWindowSize(80, 24), tea.WithEnvironment([]string{"TERM=xterm-256color"})}, o...)
+	watch := func(m tea.Model, msg tea.Msg) tea.Msg {
+		if p, ok := m.(*program); ok {
+			r.frame.Store(new(ansi.Strip(p.frame)))
+		}
+		return msg
+	}
+	o = append([]tea.ProgramOption{tea.WithFilter(watch), tea.WithWindowSize(80, 24), tea.WithEnvironment([]string{"TERM=xterm-256color"})}, o...)
 	go func() { r.done <- Run(ctx, f, in, r.out, o...) }()
 	t.Cleanup(func() { _ = keys.Close() })
 	return r
@@ -63,7 +72,10 @@ func run(t *testing.T, ctx context.Context, url string, o ...tea.ProgramOption) 
 
 func (r *session) sees(text string) {
 	r.t.Helper()
-	require.Eventually(r.t, func() bool { return strings.Contains(r.out.String(), text) }, wait, 10*time.Millisecond, "%q on the screen", text)
+	require.Eventually(r.t, func() bool {
+		f := r.frame.Load()
+		return f != nil && strings.Contains(*f, text)
+	}, wait, 10*time.Millisecond, "%q on the screen", text)
 }
 
 func (r *session) types(keys string) {

@@ -56,6 +56,7 @@ type State struct {
 
 	turn   string     // id of the turn that is looked at; empty: the newest
 	cursor [views]int // row of the other tables
+	first  int        // row of the table that was drawn at its top, for the mouse
 	input  *prompt    // nil: keys are commands
 	note   string     // what happened last
 	noteAt time.Time

@@ -49,6 +49,7 @@ func (c *canvas) table(cols []column, rows [][]string, look func(i int) lipgloss
 	at := &c.s.cursor[c.s.view]
 	*at = max(min(*at, len(rows)-1), 0)
 	first := max(min(*at-(h-1)/2, len(rows)-(h-1)), 0)
+	c.s.first = first
 	for i := first; i < len(rows) && len(out) < h; i++ {
 		text := line(rows[i])
 		switch {
