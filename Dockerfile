@@ -7,6 +7,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 RUN go run ./internal/assets
+RUN make ui
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags '-s -w' -o /out/tarsd ./cmd/tarsd && mkdir /out/data
 
 FROM scratch
