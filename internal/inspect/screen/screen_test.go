@@ -177,8 +177,8 @@ func TestGolden(t *testing.T) {
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	m := robot()
-	for w := minW; w < 180; w += 7 {
-		for h := minH; h < 50; h += 5 {
+	for w := minW; w < 180; w += 19 {
+		for h := minH; h < 50; h += 9 {
 			for _, k := range []string{"", "t", "c", "h", "v", "?", "tab", "p", "D", "f"} {
 				s := newState(80, 24)
 				Draw(m, s, now)
