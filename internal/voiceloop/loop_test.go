@@ -181,27 +181,31 @@ func listen(t *testing.T, out *servicetest.Collector[[]byte]) (pcm []int16, rate
 	}
 }
 
-// satellite sends sound as a microphone does, 20 ms at a time, with silence around it until ctx ends.
+// satellite sends sound as a microphone does, 20 ms at a time, with silence behind it until ctx ends. What a
+// busy machine made late is sent at once, since a microphone has a clock of its own.
 func (r *robot) satellite(ctx context.Context, site string, pcm []int16, sent chan<- time.Time) error {
 	topic := contract.AudioIn.At(site)
+	pcm = append(pcm, make([]int16, audio.FrameLen-len(pcm)%audio.FrameLen)...)
+	silence := pause(audio.FrameTime)
 	tick := time.NewTicker(audio.FrameTime)
 	defer tick.Stop()
-	silence := pause(audio.FrameTime)
-	for n := 0; ; n++ {
+	begin := time.Now()
+	for n := 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		piece := silence
-		if at := n * audio.FrameLen; at < len(pcm) {
-			piece = pcm[at:min(len(pcm), at+audio.FrameLen)]
-			if at+audio.FrameLen >= len(pcm) {
+		for ; time.Duration(n+1)*audio.FrameTime <= time.Since(begin); n++ {
+			piece := silence
+			if at := n * audio.FrameLen; at < len(pcm) {
+				piece = pcm[at : at+audio.FrameLen]
+			} else if at == len(pcm) {
 				sent <- time.Now()
 			}
-		}
-		if _, err := r.peer.PublishRaw(ctx, topic.Name, audio.AppendBytes(nil, piece), topic.QoS, false); err != nil && ctx.Err() == nil {
-			return err
+			if _, err := r.peer.PublishRaw(ctx, topic.Name, audio.AppendBytes(nil, piece), topic.QoS, false); err != nil && ctx.Err() == nil {
+				return err
+			}
 		}
 	}
 }
