@@ -8,7 +8,7 @@ describe.skipIf(why !== "")("health", () => {
   let browser: Browser;
 
   beforeAll(async () => {
-    robot = new Robot({ "router.announce": "false" });
+    robot = new Robot({ "router.announce": "false", services: "memory,llm,router,camera,movement,tools,tts" }); // this machine has no microphone
     await robot.start();
     browser = await launch();
   });

@@ -38,10 +38,16 @@ describe.skipIf(why !== "")("talk", () => {
     expect(await answer.getAttribute("data-state")).toBe("open");
     await expect.poll(() => answer.textContent()).toContain("I have a cue light I can show you when I am joking, if you like.");
     await expect.poll(() => answer.getAttribute("data-state")).toBe("done");
-    // Its sound was played here.
-    await expect.poll(async () => Number(await page.getByTestId("play-here").getAttribute("data-samples")), { timeout: 10_000 }).toBeGreaterThan(8000);
+    // Its sound is played here, and goes on while one looks at another panel.
+    const samples = async (): Promise<number> => Number(await page.getByTestId("play-here").getAttribute("data-samples"));
+    await expect.poll(samples, { timeout: 10_000 }).toBeGreaterThan(8000);
     await expect.poll(() => page.getByTestId("state").getAttribute("data-state"), { timeout: 15_000 }).toBe("speaking");
     await shot(page, "talk-desk");
+    const heard = await samples();
+    await page.getByRole("link", { name: "Robot" }).click();
+    await page.getByTestId("body").waitFor();
+    await page.getByRole("link", { name: "Talk" }).click();
+    await expect.poll(samples).toBeGreaterThan(heard + 4000);
     const turn = page.getByTestId("turn");
     for (const step of ["firstToken", "firstSound", "silence"]) {
       await expect.poll(() => turn.locator(`[data-step="${step}"]`).count(), { timeout: 15_000 }).toBe(1);
@@ -105,7 +111,17 @@ describe.skipIf(why !== "")("talk", () => {
     await expect.poll(() => chunks.length - before, { timeout: 10_000 }).toBeGreaterThan(100);
     const perSecond = (chunks.length - before) / ((performance.now() - t0) / 1000);
     expect(perSecond).toBeLessThan(70);
-    await page.getByTestId("hands-free").click();
+    // On other panels one sees that it is on, and can end it.
+    await page.getByRole("link", { name: "Robot" }).click();
+    await page.getByTestId("body").waitFor();
+    const then = chunks.length;
+    await expect.poll(() => chunks.length - then).toBeGreaterThan(20);
+    await page.getByTestId("mic").click();
+    await page.getByTestId("mic").waitFor({ state: "detached" });
+    await new Promise((r) => setTimeout(r, 200));
+    const end = chunks.length;
+    await new Promise((r) => setTimeout(r, 300));
+    expect(chunks.length).toBe(end);
     await peer.endAsync();
     expect(problems).toEqual([]);
     await context.close();

@@ -74,6 +74,8 @@ export const t = {
   micDenied: "The browser did not allow the microphone.",
   micNone: "There is no microphone on this device.",
   micFailed: (why: string) => `The microphone cannot be used: ${why}`,
+  mic: "mic",
+  micOn: "This device's microphone is on: switch it off",
   micLevel: "Microphone level",
 
   turns: "Last turns",
