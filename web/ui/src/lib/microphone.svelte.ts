@@ -6,8 +6,9 @@ import { at } from "./message";
 import { chunkSamples, robotRate } from "./pcm";
 import { t } from "./strings";
 
-/** Silence that follows push to talk, in messages, so that the last word has arrived when its end is said. */
-const tail = 10;
+/** Silence that follows push to talk, in messages: before its end is said, so that the last word has arrived,
+ * and after, because who listens looks at the microphone's state when sound comes. */
+const tail = { before: 10, after: 25 };
 /** The end of push to talk in ms: the microphone is closed that long, which ends what was said. */
 const closed = 1000;
 
@@ -60,11 +61,13 @@ export class Microphone {
     const pushed = this.mode === "push" && this.context !== null;
     this.close();
     if (!pushed) return;
-    let left = tail;
+    let n = 0;
     const quiet = new Uint8Array(chunkSamples * 2);
     this.silence = setInterval(() => {
-      if (left-- > 0) return this.send(quiet);
-      clearInterval(this.silence);
+      this.send(quiet);
+      n++;
+      if (n === tail.before + tail.after) clearInterval(this.silence);
+      if (n !== tail.before) return;
       const end = { action: "mute" as const, reason: "push_to_talk", ttl_ms: closed };
       this.bus.send(topics.wakeMic, end, { props: { [props.origin]: this.bus.id } }).catch(() => {}); // the end of the sound says the same, later
     }, (1000 * chunkSamples) / robotRate);
