@@ -128,6 +128,9 @@ func (e *Engine) Close() error {
 // Decoder returns a decoder, once there is one to have. Release gives it back. Making one takes a
 // tenth of a second; the one that is kept is there at once.
 func (e *Engine) Decoder(ctx context.Context) (*Decoder, error) {
+	if err := ctx.Err(); err != nil { // also if there is one to have
+		return nil, err
+	}
 	select {
 	case e.slots <- struct{}{}:
 	case <-e.gone:

@@ -57,7 +57,7 @@ func TestFigures(t *testing.T) {
 	for range 2 {
 		wg.Go(func() {
 			for c := range work {
-				c.h = understand(t, p, c)
+				c.h = said(t, p, c)
 			}
 		})
 	}
@@ -72,8 +72,8 @@ func TestFigures(t *testing.T) {
 	fit(t, clips)
 }
 
-// understand is Finish with what it decides by.
-func understand(t *testing.T, p *PocketSphinx, c *clip) heard {
+// said is Finish with what it decides by.
+func said(t *testing.T, p *PocketSphinx, c *clip) heard {
 	pcm := say(t, c.voice, c.text)
 	if c.noisy {
 		addNoise(pcm, 10)

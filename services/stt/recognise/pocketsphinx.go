@@ -178,6 +178,7 @@ func (s *sphinxStream) hear(ctx context.Context) (h heard, err error) {
 		}
 	}
 	h.same = h.free.Text == free.Text
+	h.expected = s.grammar != nil && s.grammar.Has(h.free.Text)
 	h.apart, err = s.apart(h.command.Text, h.free.Text)
 	return h, err
 }
