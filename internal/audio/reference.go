@@ -43,7 +43,7 @@ func (r *Reference) Played(site string, pcm []int16, rate int, at time.Time) {
 		return
 	}
 	start := r.sample(at)
-	if away := start - p.end; away > FrameLen || away < -FrameLen {
+	if away := start - p.end; p.end == 0 || away > FrameLen || away < -FrameLen {
 		if p.rs != nil {
 			p.rs.Reset()
 		}
