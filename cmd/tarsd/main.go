@@ -45,6 +45,7 @@ type cli struct {
 	Backup  backupCmd  `cmd:"" help:"Write a consistent copy of the data, also while tarsd runs."`
 	Restore restoreCmd `cmd:"" help:"Put a backup in the place of the data, also while tarsd runs."`
 	Memory  memoryCmd  `cmd:"" help:"Write memories to a file, or take them in, while tarsd runs."`
+	Wake    wakeCmd    `cmd:"" help:"Train a wake word."`
 	Audio   audioCmd   `cmd:"" help:"List speakers and microphones, and test them."`
 	MCP     mcpCmd     `cmd:"" name:"mcp" help:"Serve the robot's tools to an MCP client on the standard streams."`
 	Pub     pubCmd     `cmd:"" passthrough:"" help:"Publish, as mosquitto_pub does."`

@@ -18,10 +18,10 @@ const module = "github.com/tarsd/tarsd"
 // ARCHITECTURE.md draws: a new edge is a decision, and belongs there too.
 var edges = map[string][]string{
 	"cmd/tarsd": {
-		"internal/app", "internal/audio", "internal/config", "internal/inspect/feed", "internal/inspect/screen", "internal/mqttcli", "services/client",
+		"internal/app", "internal/audio", "internal/config", "internal/inspect/feed", "internal/inspect/screen", "internal/mqttcli", "internal/waketrain", "services/client",
 	},
 	"internal/app": {
-		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/config", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use", "internal/inspect", "internal/inspect/feed", "internal/trace", "internal/wire", "internal/wyoming", "services", "services/camera", "services/client", "services/contract", "services/ears", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/memory/persona", "services/movement", "services/movement/plan", "services/router", "services/stt", "services/stt/recognise", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "services/wyoming", "storage", "web",
+		"broker", "hooks", "hooks/access", "hooks/dedup", "hooks/delivery", "hooks/device", "hooks/health", "hooks/limit", "hooks/observe", "internal/audio", "internal/config", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/silero", "internal/engine/use", "internal/inspect", "internal/inspect/feed", "internal/trace", "internal/wire", "internal/wyoming", "services", "services/camera", "services/client", "services/contract", "services/ears", "services/homeassistant", "services/llm", "services/llm/openai", "services/memory", "services/memory/legacy", "services/memory/persona", "services/movement", "services/movement/plan", "services/router", "services/stt", "services/stt/recognise", "services/tools", "services/tools/host", "services/tts", "services/tts/voice", "services/wake", "services/wyoming", "storage", "web",
 	},
 	"hooks":          {"broker", "hooks/access", "hooks/delivery", "hooks/limit", "internal/wire"},
 	"hooks/access":   {"hooks/delivery", "internal/wire", "storage"},
@@ -83,8 +83,15 @@ var edges = map[string][]string{
 	"services/wyoming": { // engines, not the services that they belong to
 		"internal/audio", "internal/wyoming", "services", "services/stt/recognise", "services/tts/spoken", "services/tts/voice",
 	},
-	"services/ears":          {"internal/audio", "services", "services/client", "services/contract"},
-	"services/stt":           {"internal/audio", "services", "services/client", "services/contract", "services/stt/recognise"},
+	"services/ears": {"internal/audio", "services", "services/client", "services/contract"},
+	"services/stt":  {"internal/audio", "services", "services/client", "services/contract", "services/stt/recognise"},
+	"services/wake": {
+		"internal/audio", "internal/engine/nn", "internal/engine/openwakeword", "internal/engine/silero", "services", "services/client", "services/contract",
+	},
+	"internal/waketrain": {
+		"internal/audio", "internal/engine/flite", "internal/engine/openwakeword", "internal/engine/openwakeword/train", "services/tts/voice",
+	},
+
 	"services/homeassistant": {"services", "services/client", "services/contract"},
 	"services/router":        {"services", "services/client", "services/contract"},
 	"services/camera":        {"services", "services/client", "services/contract"},

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/tarsd/tarsd/hooks/observe"
+	"github.com/tarsd/tarsd/internal/audio"
 	"github.com/tarsd/tarsd/internal/config"
 	"github.com/tarsd/tarsd/internal/engine/openwakeword"
 	"github.com/tarsd/tarsd/internal/engine/use"
@@ -47,8 +48,10 @@ type parts struct {
 	version string
 	// encoder is the sentence encoder, which those who want it share.
 	encoder func(ctx context.Context) (*use.Encoder, error)
-	// head loads what knows the wake word; nil: this version has none.
+	// head loads what knows the wake word.
 	head func() (*openwakeword.Head, error)
+	// reference is what the speech service plays, for who listens; nil for tarsd check.
+	reference *audio.Reference
 	// ears are the microphones, which those who listen share.
 	ears func() (*ears.Ears, error)
 }
@@ -63,6 +66,7 @@ func catalog() []service {
 		{"movement", false, makeMovement},
 		{"tools", false, makeTools},
 		{"ears", false, makeEars},
+		{"wake", false, makeWake},
 		{"tts", false, makeTTS},
 		{"stt", false, makeSTT},
 		{"homeassistant", false, makeHomeAssistant},
@@ -109,10 +113,11 @@ func (a *App) makeServices(context.Context) error {
 		return err
 	}
 	encoder := shared(use.Open)
+	reference := audio.NewReference()
 	microphones := sync.OnceValues(func() (*ears.Ears, error) { return newEars(a.cfg.Ears) })
 	o := services.Options{Connect: connect, Log: a.log}
 	for _, s := range choose(a.o.available(), a.cfg) {
-		p := parts{cfg: a.cfg, log: a.log.With().Str("service", s.name).Logger(), encoder: encoder, ears: microphones, version: a.o.Version}
+		p := parts{cfg: a.cfg, log: a.log.With().Str("service", s.name).Logger(), encoder: encoder, ears: microphones, head: headOf(a.cfg.Wake), reference: reference, version: a.o.Version}
 		if s.store {
 			p.db = a.db
 		}
@@ -255,7 +260,7 @@ func (c *checker) services(ctx context.Context, all []service) {
 func (c *checker) service(ctx context.Context, s service) {
 	svc, err := s.make(parts{
 		cfg: c.cfg, log: zerolog.Nop(), encoder: shared(use.Open),
-		ears: func() (*ears.Ears, error) { return newEars(c.cfg.Ears) },
+		ears: func() (*ears.Ears, error) { return newEars(c.cfg.Ears) }, head: headOf(c.cfg.Wake),
 	})
 	if err != nil {
 		c.say(Failure, "service %s: %s", s.name, err)

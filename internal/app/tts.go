@@ -18,6 +18,7 @@ func makeTTS(p parts) (services.Service, error) {
 	o.Voice, o.Lang, o.Sink, o.Sites, o.Volume = c.Voice, c.Lang, c.Sink, c.Sites, c.Volume
 	o.Gap, o.PauseLimit, o.Silence = time.Duration(c.Gap), time.Duration(c.PauseLimit), time.Duration(c.Silence)
 	o.CacheMax, o.CacheDir = c.Cache.Max, p.cfg.SpeechDir()
+	o.Reference = p.reference
 	o.Preload = slices.Clone(c.Cache.Preload)
 	if r := p.cfg.Router; r.Ack.Enabled {
 		o.Preload = append(o.Preload, r.Ack.Choices...)

@@ -40,6 +40,7 @@ type Config struct {
 	Ears          Ears          `yaml:"ears"`
 	TTS           TTS           `yaml:"tts"`
 	STT           STT           `yaml:"stt"`
+	Wake          Wake          `yaml:"wake"`
 	HomeAssistant HomeAssistant `yaml:"homeassistant"`
 	Wyoming       Wyoming       `yaml:"wyoming"`
 }
@@ -167,6 +168,7 @@ func Default() Config {
 		Ears:          defaultEars(),
 		TTS:           defaultTTS(),
 		STT:           defaultSTT(),
+		Wake:          defaultWake(),
 		HomeAssistant: defaultHomeAssistant(),
 		Wyoming:       Wyoming{Connections: 8},
 		Access:        Access{Anonymous: AnonymousLoopback, LocalRoles: []string{"admin"}, AnonymousRoles: []string{"service"}},

@@ -101,6 +101,8 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"movement.calibration": "{height: {channel: 0, min: 200, max: 400, neutral: 300, low: 350, high: 220}}",
 		"movement.dead_man":    "400ms", "movement.idle_off": "5s", "movement.max_age": "2s",
 		"wyoming.listen": "tcp://127.0.0.1:10400", "wyoming.connections": "17",
+		"wake.threshold": "0.17", "wake.faint": "0.17", "wake.vad_threshold": "0.17", "wake.energy_boost": "17", "wake.own_voice": "0.17",
+		"wake.energy_window": "170ms", "wake.speech_limit": "17s",
 		"broker.url": "mqtts://robot:8883", "trace.endpoint": "http://collector", "trace.headers": "{authorization: Bearer x}",
 	}
 	context := []Assignment{ // what some keys need in order to be valid

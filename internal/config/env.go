@@ -20,7 +20,7 @@ func EnvName(key string) string {
 
 // legacyEnv are names of the system that tarsd replaces, where they mean the same. A name of
 // our own wins over them.
-var legacyEnv = slices.Concat([]legacy{{"LOG_LEVEL", "log.level", nil}}, memoryEnv, llmEnv, routerEnv, cameraEnv, ttsEnv, sttEnv, earsEnv)
+var legacyEnv = slices.Concat([]legacy{{"LOG_LEVEL", "log.level", nil}}, memoryEnv, llmEnv, routerEnv, cameraEnv, ttsEnv, sttEnv, earsEnv, wakeEnv)
 
 // legacy is a name of the environment of the system that tarsd replaces.
 type legacy struct {

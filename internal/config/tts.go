@@ -37,7 +37,7 @@ type TTSCache struct {
 
 // TTSFlite is the built-in engine.
 type TTSFlite struct {
-	Voice string `yaml:"voice" doc:"slt, rms or kal."`
+	Voice string `yaml:"voice" doc:"slt, rms, kal, awb or kal16."`
 }
 
 // TTSEspeak is espeak-ng.
@@ -113,8 +113,8 @@ func (t TTS) check(key string, ps *Problems) {
 			}
 		}
 	}
-	if !slices.Contains([]string{"slt", "rms", "kal"}, t.Flite.Voice) {
-		ps.add(key+".flite.voice", "", "%q is none of slt, rms, kal", t.Flite.Voice)
+	if !slices.Contains([]string{"slt", "rms", "kal", "awb", "kal16"}, t.Flite.Voice) {
+		ps.add(key+".flite.voice", "", "%q is none of slt, rms, kal, awb, kal16", t.Flite.Voice)
 	}
 	if t.Volume < 0 || t.Volume > 100 {
 		ps.add(key+".volume", "", "%d is not from 0 to 100", t.Volume)

@@ -14,7 +14,7 @@ func TestTTS(t *testing.T) {
 		"twice":       func(c *TTS) { c.Engines = []string{"flite", "flite"} },
 		"address":     func(c *TTS) { c.Engines = []string{"wyoming"} },
 		"openai.url":  func(c *TTS) { c.Engines = []string{"openai"} },
-		"flite.voice": func(c *TTS) { c.Flite.Voice = "awb" },
+		"flite.voice": func(c *TTS) { c.Flite.Voice = "clb" },
 		"volume":      func(c *TTS) { c.Volume = 101 },
 		"max":         func(c *TTS) { c.Cache.Max = -1 },
 		"sink":        func(c *TTS) { c.Sink = "" },

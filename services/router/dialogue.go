@@ -200,6 +200,9 @@ func (d *dialogue) wake(now time.Time, kind, id string, t *turn) {
 		}
 		d.phrase(d.o.ResumeText, t)
 	case "cancelled":
+		if d.state == Idle || d.state == Listening { // the words themselves have done it, or will
+			return
+		}
 		d.breakOff(now)
 		d.rest(now, "cancelled")
 		d.phrase(d.o.CancelText, t)

@@ -32,6 +32,11 @@ func TestInterrupt(t *testing.T) {
 	s.expect(Idle, "stop u-tell me a story")
 	s = begin()
 	s.heard("never mind").expect(Idle, "stop u-tell me a story")
+	s = begin() // the wake service hears it too
+	s.d.o.CancelText = "Cancelled."
+	s.heard("never mind").expect(Idle, "stop u-tell me a story", "say Cancelled.")
+	s.d.wake(s.now, "cancelled", "", nil)
+	s.expect(Idle)
 	s = begin() // the end of the generation is no end of the pause
 	s.delta("u-tell me a story", "", 1, true)
 	s.d.response(s.now, "u-tell me a story", "", "cancelled")

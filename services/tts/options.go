@@ -32,6 +32,9 @@ type Options struct {
 	CacheMax int      // how many; 0: none
 	Preload  []string // phrases that are made before they are asked for
 
+	// Reference hears what is played where and when, under "room" for this machine's speaker. It may be nil.
+	Reference *audio.Reference
+
 	// OpenSink takes the place of audio.OpenSink in tests.
 	OpenSink func(ctx context.Context, spec string, rate int) (audio.Sink, error)
 }

@@ -22,6 +22,9 @@ const (
 	peerAhead   = 400 * time.Millisecond
 )
 
+// room is the site of this machine's own microphone and speaker.
+const room = "room"
+
 // output is where sound goes: the speaker of this machine, kept open at the rate of the first sound,
 // or a site on a topic. The player's goroutine uses it; stop may be called by another one meanwhile.
 type output struct {
@@ -158,7 +161,7 @@ func (out *output) put(ctx context.Context, pcm []int16) error {
 		err := sink.Write(within, pcm)
 		cancel()
 		if err == nil {
-			out.wrote(len(pcm), rate)
+			out.wrote(pcm, rate)
 			return nil
 		}
 		again := time.Since(out.failed) > deadWithin // what comes and goes within a moment is no device
@@ -182,13 +185,24 @@ func (out *output) put(ctx context.Context, pcm []int16) error {
 	}
 }
 
-func (out *output) wrote(n, rate int) {
+func (out *output) wrote(pcm []int16, rate int) {
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	if now := time.Now(); out.until.Before(now) {
 		out.until = now
 	}
-	out.until = out.until.Add(audio.Duration(n, rate))
+	if out.o.Reference != nil && (out.site != "" || out.local == nil || !out.local.silent) {
+		out.o.Reference.Played(out.place(), pcm, rate, out.until)
+	}
+	out.until = out.until.Add(audio.Duration(len(pcm), rate))
+}
+
+// place is the site that the microphones of the same place are known by. mu is held.
+func (out *output) place() string {
+	if out.site == "" {
+		return room
+	}
+	return out.site
 }
 
 // drain waits until all has been heard.
@@ -223,6 +237,9 @@ func (out *output) stop() (unheard time.Duration, err error) {
 	sink := out.sink
 	unheard = min(max(0, time.Until(out.until)), 5*time.Second)
 	out.until = time.Time{}
+	if out.o.Reference != nil {
+		out.o.Reference.Cut(out.place(), time.Now())
+	}
 	out.mu.Unlock()
 	if sink == nil {
 		return 0, nil

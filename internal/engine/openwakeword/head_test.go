@@ -55,6 +55,14 @@ func TestHeadScore(t *testing.T) {
 	assert.Zero(t, h.Score(x), "weights that add up to no number are no wake word")
 }
 
+func TestMean(t *testing.T) {
+	t.Parallel()
+	var m Mean
+	for _, c := range [][2]float32{{0.9, 0.3}, {0.6, 0.5}, {0.3, 0.6}, {0, 0.3}, {0, 0.1}, {0, 0}} {
+		assert.InDelta(t, c[1], m.Add(c[0]), 1e-6)
+	}
+}
+
 func TestHeadFile(t *testing.T) {
 	t.Parallel()
 	for _, hidden := range []int{1, 32, MaxHidden} {

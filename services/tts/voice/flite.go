@@ -9,7 +9,7 @@ import (
 	"github.com/tarsd/tarsd/internal/engine/flite"
 )
 
-// Flite is the built-in engine: English, in three voices.
+// Flite is the built-in engine: English, in five voices.
 type Flite struct {
 	voice   string
 	opened  chan struct{} // closed when the two below are set

@@ -37,6 +37,12 @@ type Options struct {
 	Batch     int     // 32 examples between two steps
 	Rate      float64 // 0.001, of a step
 	Decay     float64 // 0.01: how much of a weight a step of rate 1 would take away
+	// Context is how many of the last embeddings the head looks at; 0: all. The rest have weights of zero: a
+	// short phrase needs less than there is, and more is more to learn by heart.
+	Context int
+	// Drop is the share of features, and of hidden units, that are left out of a step, from 0 to below 1. It
+	// keeps a head from relying on a few of them (Srivastava and others, 2014).
+	Drop float64
 	// WakeWeight is what an example with the phrase counts. By default they count a quarter of what
 	// the others do together, but each at least 1.
 	WakeWeight float64
@@ -50,6 +56,7 @@ func (o Options) defaults() Options {
 	set(&o.Batch, 32)
 	set(&o.Rate, 0.001)
 	set(&o.Decay, 0.01)
+	set(&o.Context, openwakeword.Window)
 	return o
 }
 
@@ -104,6 +111,12 @@ func Run(ctx context.Context, examples, held []Example, o Options) (*openwakewor
 func (o Options) check(examples, held []Example) error {
 	if o.Hidden < 1 || o.Hidden > openwakeword.MaxHidden {
 		return fmt.Errorf("hidden: %d units, want 1 to %d", o.Hidden, openwakeword.MaxHidden)
+	}
+	if o.Context < 1 || o.Context > openwakeword.Window {
+		return fmt.Errorf("context: %d embeddings, want 1 to %d", o.Context, openwakeword.Window)
+	}
+	if !(o.Drop >= 0 && o.Drop < 1) {
+		return fmt.Errorf("drop: a share of %g is not from 0 to below 1", o.Drop)
 	}
 	if o.Epochs < 1 || o.Patience < 1 || o.Batch < 1 || !(o.Rate > 0) || !(o.Decay >= 0) || !(o.WakeWeight >= 0) {
 		return errors.New("epochs, patience, batch, rate, decay and weight must be positive")
@@ -182,6 +195,8 @@ type trainer struct {
 	scale [openwakeword.Dim]float64
 	steps []*adam // of the parts of the head
 
+	skip   int       // features that the head does not look at
+	kept   float32   // factor of what is not dropped
 	x      []float32 // the scaled features of one example
 	hidden []float32
 	out    [1]float32
@@ -192,6 +207,7 @@ func newTrainer(examples []Example, o Options) *trainer {
 		o: o, wake: o.WakeWeight, rand: rand.New(rand.NewPCG(o.Seed, 0x7a75)), //nolint:gosec // it must be the same each time
 		head: openwakeword.NewHead(o.Phrase, o.Threshold, o.Hidden),
 		x:    make([]float32, width), hidden: make([]float32, o.Hidden),
+		skip: (openwakeword.Window - o.Context) * openwakeword.Dim, kept: float32(1 / (1 - o.Drop)),
 	}
 	t.measure(examples)
 	for i := range examples {
@@ -203,7 +219,10 @@ func newTrainer(examples []Example, o Options) *trainer {
 		}
 		t.steps = append(t.steps, newAdam(m.W, o.Rate, o.Decay), newAdam(m.B, o.Rate, 0))
 	}
-	start(t.head.Hidden, math.Sqrt(2.0/width))
+	start(t.head.Hidden, math.Sqrt(2.0/float64(width-t.skip)))
+	for j := range o.Hidden {
+		clear(t.head.Hidden.W[j*width:][:t.skip])
+	}
 	start(t.head.Out, math.Sqrt(1/float64(o.Hidden)))
 	return t
 }
@@ -250,11 +269,14 @@ func (t *trainer) epoch(ctx context.Context, examples []Example) error {
 
 // learn adds the gradient of one example.
 func (t *trainer) learn(x Example) {
-	for i, v := range x.Features {
+	for i, v := range x.Features[t.skip:] {
+		i += t.skip
 		k := i % openwakeword.Dim
 		t.x[i] = float32((float64(v) - t.mean[k]) * t.scale[k])
 	}
+	t.drop(t.x[t.skip:])
 	t.head.Hidden.One(t.hidden, t.x)
+	t.drop(t.hidden)
 	t.head.Out.One(t.out[:], t.hidden)
 	g := nn.Sigmoid(t.out[0])
 	if x.Wake {
@@ -267,9 +289,24 @@ func (t *trainer) learn(x Example) {
 			continue
 		}
 		outW[j] += g * h
-		d := g * t.head.Out.W[j]
+		d := g * t.head.Out.W[j] * t.kept
 		inB[j] += d
 		addScaled(inW[j*width:][:width], d, t.x)
+	}
+}
+
+// drop leaves out some of x, and makes up for it with the rest.
+func (t *trainer) drop(x []float32) {
+	if t.o.Drop == 0 {
+		return
+	}
+	limit := uint32(t.o.Drop * (1 << 32))
+	for i := range x {
+		if t.rand.Uint32() < limit {
+			x[i] = 0
+		} else {
+			x[i] *= t.kept
+		}
 	}
 }
 
