@@ -297,11 +297,12 @@ func TestLastWords(t *testing.T) {
 	expect(t, p, "tars-router bad shutdown")
 }
 
-// Heartbeats of a client that hangs, with time as it is.
+// Heartbeats of a client that hangs, with time as it is. What is stale after three of them has to be so well
+// after the broker speaks for a peer, 300 ms, or it never does.
 func TestStale(t *testing.T) {
 	t.Parallel()
 	b := brokertest.Start(t)
-	w, _ := watch(t, b, func(o *health.Options) { o.Heartbeat = 100 * time.Millisecond })
+	w, _ := watch(t, b, func(o *health.Options) { o.Heartbeat = 500 * time.Millisecond })
 	p := page(t, b, true)
 	c := dial(t, b, wt.V5, wt.Connect{ClientID: "tars-wake"})
 	say(c, "wake", true, "ready")
