@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ func makeSTT(p parts) (services.Service, error) {
 	o.OpenLimit, o.Guard, o.SpeechLimit = time.Duration(c.Mic.OpenLimit), time.Duration(c.Mic.Guard), time.Duration(c.Mic.SpeechLimit)
 	o.Partials, o.PartialInterval = c.Partials.Enabled, time.Duration(c.Partials.Interval)
 	o.Urgent, o.UrgentSilence, o.WakePhrases = c.Urgent.Phrases, time.Duration(c.Urgent.Silence), p.cfg.Router.WakePhrases
+	o.Expected, o.ExpectedSilence = complete(p), time.Duration(c.Expected.Silence)
 	s := c.Suppress
 	o.MinConfidence, o.MinAlpha, o.MaxPunct = s.MinConfidence, s.MinAlpha, s.MaxPunct
 	o.Doubtful, o.DoubtfulBelow, o.Repeat = s.Doubtful, s.DoubtfulBelow, time.Duration(s.Repeat)
@@ -81,6 +83,11 @@ func makeRecogniser(name string, p parts) (recognise.Engine, error) {
 	}
 }
 
+// complete are the sentences after which nobody goes on, as people do after a wake phrase alone.
+func complete(p parts) []string {
+	return slices.DeleteFunc(expected(p), func(s string) bool { return slices.Contains(p.cfg.Router.WakePhrases, s) })
+}
+
 // expected are the sentences that the dialogue's rules understand. A persona that cannot be read is the
 // matter of the memory service, which says so.
 func expected(p parts) []string {
@@ -89,5 +96,12 @@ func expected(p parts) []string {
 		p.log.Debug().Err(err).Msg("no traits to expect in speech")
 	}
 	o := routerOptions(p.cfg.Router)
-	return o.Sentences(slices.Sorted(maps.Keys(who.Traits)))
+	sentences := o.Sentences(slices.Sorted(maps.Keys(who.Traits)))
+	all := slices.Clone(sentences)
+	for _, s := range sentences { // said in one breath with the wake phrase
+		if !strings.HasPrefix(s, "set ") {
+			all = append(all, o.WakePhrases[0]+" "+s)
+		}
+	}
+	return all
 }

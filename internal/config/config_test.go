@@ -87,7 +87,7 @@ func TestEveryKeyIsSettableEveryWay(t *testing.T) {
 		"tts.engines": "espeak-ng", "tts.sink": "none", "tts.volume": "17", "tts.cache.max": "17", "tts.flite.voice": "rms", "tts.openai.url": "http://localhost:8880/v1",
 		"tts.elevenlabs.url": "http://localhost/v1", "tts.gap": "17s", "tts.silence": "17s", "tts.pause_limit": "17s",
 		"stt.engines": "openai", "stt.vad.threshold": "0.6", "stt.vad.silence": "500ms", "stt.vad.pre_roll": "200ms", "stt.vad.min_speech": "50ms", "stt.vad.floor_factor": "2",
-		"stt.mic.guard": "100ms", "stt.partials.enabled": "no", "stt.partials.interval": "100ms", "stt.urgent.silence": "300ms", "stt.suppress.min_confidence": "0.5",
+		"stt.mic.guard": "100ms", "stt.partials.enabled": "no", "stt.partials.interval": "100ms", "stt.urgent.silence": "300ms", "stt.expected.silence": "300ms", "stt.suppress.min_confidence": "0.5",
 		"stt.suppress.min_alpha": "0.5", "stt.suppress.max_punct": "0.5", "stt.suppress.doubtful_below": "0.5", "stt.suppress.echo": "no", "stt.suppress.echo_ratio": "0.9",
 		"stt.openai.url": "http://localhost:8000/v1", "stt.websocket.url": "ws://localhost:9/stt", "stt.websocket.partials": "no",
 		"ears.microphone": "none", "ears.max_sites": "17", "ears.idle": "17s", "ears.spectrum.rate": "17", "ears.spectrum.bins": "17", "ears.spectrum.socket.port": "17", "ears.spectrum.socket.path": "/x", "ears.fanout.path": "/run/x.sock",

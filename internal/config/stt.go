@@ -15,6 +15,7 @@ type STT struct {
 	Mic       STTMic       `yaml:"mic"`
 	Partials  STTPartials  `yaml:"partials"`
 	Urgent    STTUrgent    `yaml:"urgent"`
+	Expected  STTExpected  `yaml:"expected"`
 	Suppress  STTSuppress  `yaml:"suppress"`
 	OpenAI    STTServer    `yaml:"openai"`
 	WebSocket STTWebSocket `yaml:"websocket"`
@@ -51,6 +52,11 @@ type STTPartials struct {
 type STTUrgent struct {
 	Phrases []string `yaml:"phrases" doc:"With one of these as partial transcript an utterance is over after a shorter silence, and none of them is taken for an echo, a repeat or noise."`
 	Silence Duration `yaml:"silence" doc:"That silence."`
+}
+
+// STTExpected are the sentences that the dialogue's rules understand.
+type STTExpected struct {
+	Silence Duration `yaml:"silence" doc:"With one of the sentences that the dialogue's rules understand as partial transcript, an utterance is over after this silence; longer than vad.silence has no effect."`
 }
 
 // STTSuppress says what is not published.
@@ -95,6 +101,7 @@ func defaultSTT() STT {
 		},
 		Mic:      STTMic{WakeWindow: ms(8000), ResponseWindow: ms(10_000), OpenLimit: ms(600_000), Guard: ms(200), SpeechLimit: ms(12_000)},
 		Partials: STTPartials{Enabled: true, Interval: ms(250)},
+		Expected: STTExpected{Silence: ms(450)},
 		Urgent: STTUrgent{Silence: ms(250), Phrases: []string{
 			"stop", "stop it", "stop now", "stop that", "stop moving", "halt", "freeze", "emergency stop", "stop stop", "don't move", "cancel", "never mind", "be quiet", "quiet",
 		}},
@@ -151,6 +158,7 @@ func (s STT) checkNumbers(key string, ps *Problems) {
 		{"mic.response_window", s.Mic.ResponseWindow, 0, time.Minute}, {"mic.open_limit", s.Mic.OpenLimit, time.Second, 24 * time.Hour},
 		{"mic.guard", s.Mic.Guard, 0, 5 * time.Second}, {"mic.speech_limit", s.Mic.SpeechLimit, time.Second, 10 * time.Minute},
 		{"partials.interval", s.Partials.Interval, 50 * time.Millisecond, 10 * time.Second}, {"urgent.silence", s.Urgent.Silence, 100 * time.Millisecond, 5 * time.Second},
+		{"expected.silence", s.Expected.Silence, 100 * time.Millisecond, 5 * time.Second},
 		{"suppress.repeat", s.Suppress.Repeat, 0, time.Minute}, {"suppress.echo_time", s.Suppress.EchoTime, 0, time.Minute},
 	} {
 		if v := time.Duration(d.v); v < d.least || v > d.top {

@@ -171,7 +171,7 @@ type partials struct {
 // show publishes what was understood so far, when it is new, or a while ago.
 func (p *partials) show(ctx context.Context, now time.Time, text string) {
 	text = p.s.judge.clean(text, p.u.woken)
-	p.u.urgent.Store(p.s.judge.isUrgent(text))
+	p.u.silence.Store(int64(p.s.judge.silence(text)))
 	if text == "" {
 		text = noWords
 		if p.last != "" && p.last != noWords {

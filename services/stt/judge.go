@@ -27,6 +27,7 @@ type metrics struct {
 type judge struct {
 	o        *Options
 	urgent   map[string]bool
+	expected map[string]bool
 	doubtful map[string]bool
 	wakes    [][]string
 	last     string // what was published last, and when
@@ -34,7 +35,7 @@ type judge struct {
 }
 
 func newJudge(o *Options) *judge {
-	j := &judge{o: o, urgent: phraseSet(o.Urgent), doubtful: phraseSet(o.Doubtful)}
+	j := &judge{o: o, urgent: phraseSet(o.Urgent), expected: phraseSet(o.Expected), doubtful: phraseSet(o.Doubtful)}
 	for _, p := range o.WakePhrases {
 		j.wakes = append(j.wakes, words(p))
 	}
@@ -53,6 +54,17 @@ func phraseSet(list []string) map[string]bool {
 
 // isUrgent reports whether a text is one of the phrases that are not waited for.
 func (j *judge) isUrgent(text string) bool { return j.urgent[strings.Join(words(text), " ")] }
+
+// silence is how much of it ends an utterance with a partial transcript.
+func (j *judge) silence(text string) time.Duration {
+	switch norm := strings.Join(words(text), " "); {
+	case j.urgent[norm]:
+		return min(j.o.Silence, j.o.UrgentSilence)
+	case j.expected[norm]:
+		return min(j.o.Silence, j.o.ExpectedSilence)
+	}
+	return j.o.Silence
+}
 
 // clean makes a transcript of what an engine says, whoever that is. Of what follows a wake word at once
 // the rest of that is taken off.

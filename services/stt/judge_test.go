@@ -152,3 +152,20 @@ func FuzzWords(f *testing.F) {
 		}
 	})
 }
+
+// TestSilence: how long somebody who may have said all is waited for.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	o := Defaults()
+	o.Expected = []string{"turn left", "what time is it"}
+	j := newJudge(&o)
+	for text, want := range map[string]time.Duration{
+		"": 700 * time.Millisecond, "turn": 700 * time.Millisecond, "Turn left.": 450 * time.Millisecond, "turn left and": 700 * time.Millisecond,
+		"stop": 250 * time.Millisecond, "What time is it?": 450 * time.Millisecond,
+	} {
+		assert.Equal(t, want, j.silence(text), text)
+	}
+	o.Silence = 300 * time.Millisecond
+	assert.Equal(t, o.Silence, j.silence("turn left"))
+	assert.Equal(t, o.UrgentSilence, j.silence("stop"))
+}

@@ -58,6 +58,8 @@ type Options struct {
 	PartialInterval time.Duration
 	Urgent          []string      // phrases that are not waited for: with one as partial transcript, an utterance ends after UrgentSilence
 	UrgentSilence   time.Duration //
+	Expected        []string      // whole sentences that people say: with one as partial transcript, an utterance ends after ExpectedSilence
+	ExpectedSilence time.Duration //
 	WakePhrases     []string      // whose rest is taken off what follows a wake word at once
 
 	MinConfidence float64 // of those who can say; 0 to 1
@@ -85,7 +87,7 @@ func Defaults() Options {
 		Urgent: []string{
 			"stop", "stop it", "stop now", "stop that", "stop moving", "halt", "freeze", "emergency stop", "stop stop", "don't move", "cancel", "never mind", "be quiet", "quiet",
 		},
-		UrgentSilence: 250 * time.Millisecond, WakePhrases: []string{"hey tars"},
+		UrgentSilence: 250 * time.Millisecond, ExpectedSilence: 450 * time.Millisecond, WakePhrases: []string{"hey tars"},
 		MinConfidence: 0.25, MinAlpha: 0.6, MaxPunct: 0.35,
 		Doubtful: []string{"thank you", "thanks for watching", "you", "bye", "hmm", "uh"}, DoubtfulBelow: 0.75,
 		Echo: true, EchoRatio: 0.75, EchoTime: 3 * time.Second,
@@ -105,7 +107,8 @@ func (o *Options) Validate() error {
 		{"wake_window", o.WakeWindow, time.Second, time.Minute}, {"response_window", o.ResponseWindow, 0, time.Minute},
 		{"open_limit", o.OpenLimit, time.Second, 24 * time.Hour}, {"guard", o.Guard, 0, 5 * time.Second},
 		{"speech_limit", o.SpeechLimit, time.Second, 10 * time.Minute}, {"partial_interval", o.PartialInterval, 50 * time.Millisecond, 10 * time.Second},
-		{"urgent_silence", o.UrgentSilence, 100 * time.Millisecond, 5 * time.Second}, {"repeat", o.Repeat, 0, time.Minute},
+		{"urgent_silence", o.UrgentSilence, 100 * time.Millisecond, 5 * time.Second},
+		{"expected_silence", o.ExpectedSilence, 100 * time.Millisecond, 5 * time.Second}, {"repeat", o.Repeat, 0, time.Minute},
 		{"echo_time", o.EchoTime, 0, time.Minute},
 	} {
 		if v.v < v.min || v.v > v.max {

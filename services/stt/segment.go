@@ -72,7 +72,7 @@ type segmenter struct {
 	silence int
 	sum     float64 // of probabilities, over voiced blocks
 	blocks  int
-	urgent  bool // it is a phrase that is not waited for
+	limit   time.Duration // of silence, that ends it
 }
 
 // ended says how an utterance ended.
@@ -114,7 +114,7 @@ func (s *segmenter) begins(block []int16, p float32, level float64) bool {
 
 func (s *segmenter) start(lead []int16) {
 	s.in, s.sound, s.levels = true, append(s.sound[:0], lead...), s.levels[:0]
-	s.voiced, s.silence, s.sum, s.blocks, s.ready, s.urgent = 0, 0, 0, 0, len(lead), false
+	s.voiced, s.silence, s.sum, s.blocks, s.ready, s.limit = 0, 0, 0, 0, len(lead), s.o.Silence
 }
 
 // add takes the next block of an utterance.
@@ -133,12 +133,8 @@ func (s *segmenter) add(block []int16, p float32, level float64) ended {
 	if len(s.sound) < longest-audio.Samples(s.span(), audio.Rate) {
 		s.ready = len(s.sound)
 	}
-	limit := s.o.Silence
-	if s.urgent {
-		limit = min(limit, s.o.UrgentSilence)
-	}
 	switch {
-	case s.silence >= audio.Samples(limit, audio.Rate):
+	case s.silence >= audio.Samples(s.limit, audio.Rate):
 		return over
 	case len(s.sound) >= longest:
 		return tooLong

@@ -153,7 +153,7 @@ func TestUrgentSegment(t *testing.T) {
 		require.Equal(t, goesOn, s.add(hum(32*time.Millisecond), 0.9, 4000))
 	}
 	n := 0
-	s.urgent = true
+	s.limit = o.UrgentSilence
 	for s.add(hush(32*time.Millisecond), 0.1, 40) == goesOn {
 		n++
 	}

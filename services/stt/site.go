@@ -97,7 +97,9 @@ func (s *site) take(block []int16, at time.Time) {
 		return
 	}
 	s.heard = at.Add(blockTime)
-	s.seg.urgent = s.u.urgent.Load()
+	if limit := s.u.silence.Load(); limit > 0 {
+		s.seg.limit = time.Duration(limit)
+	}
 	switch s.seg.add(block, p, level) {
 	case goesOn:
 		s.push()
@@ -198,13 +200,13 @@ func (s *site) drop() {
 // utterance is what somebody says: a site fills it, and an engine hears it meanwhile. mu guards what
 // follows it; m is the site's until it is done.
 type utterance struct {
-	id     string // becomes utt_id
-	turn   client.Turn
-	woken  bool        // it follows a wake word at once
-	first  bool        // it is the first event of its turn
-	urgent atomic.Bool // its partial transcript is one of the phrases that are not waited for
-	wake   chan struct{}
-	m      metrics
+	id      string // becomes utt_id
+	turn    client.Turn
+	woken   bool         // it follows a wake word at once
+	first   bool         // it is the first event of its turn
+	silence atomic.Int64 // how much of it ends the utterance, by its partial transcript, in ns; 0: not known yet
+	wake    chan struct{}
+	m       metrics
 
 	mu      sync.Mutex
 	pcm     []int16
