@@ -26,11 +26,11 @@ func makeWyoming(p parts) (services.Service, error) {
 	}
 	o.TTS, o.ASR = offerTTS(p), offerASR(p)
 	if p.head != nil {
-		head, err := p.head()
-		if err != nil {
-			return nil, err
+		if head, err := p.head(); err != nil { // the wake service says so on its health topic
+			p.log.Warn().Err(err).Msg("no wake word for other programs")
+		} else {
+			o.Wake = offerWake(p, head)
 		}
-		o.Wake = offerWake(p, head)
 	}
 	return wyoming.New(o)
 }

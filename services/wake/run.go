@@ -56,6 +56,7 @@ type run struct {
 // mic is a microphone as health sees it.
 type mic struct {
 	heard atomic.Int64 // Unix nanoseconds of the last frame, or of the beginning
+	gave  atomic.Bool  // it has given sound
 	ended atomic.Bool  // its sound is over
 }
 
@@ -183,7 +184,10 @@ func (r *run) listen(ctx context.Context, site string, l *audio.Listener) {
 		s := r.speaks.Load()
 		return s != nil && s.site == site && now.Before(s.end)
 	}
-	err := e.listen(ctx, l, func() { m.heard.Store(time.Now().UnixNano()) })
+	err := e.listen(ctx, l, func() {
+		m.heard.Store(time.Now().UnixNano())
+		m.gave.Store(true)
+	})
 	if ctx.Err() == nil {
 		m.ended.Store(true) // until the site goes: health says so
 		if !errors.Is(err, io.EOF) {
@@ -222,7 +226,8 @@ func (r *run) carryOut(ctx context.Context) {
 
 // ---- health
 
-// state says how the microphones are: which are dead, and whether the service does what it is for.
+// state says how the microphones are: which are dead, and whether the service does what it is for. A microphone
+// that never gave sound may not exist, which those who bring it tell of: here it is only named.
 func (r *run) state() (ok bool, event string, err error) {
 	if r.broken != nil {
 		return false, "no detector", r.broken
@@ -230,10 +235,12 @@ func (r *run) state() (ok bool, event string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var live, dead []string
+	lost := false // the local one, which was there
 	for _, site := range slices.Sorted(maps.Keys(r.mics)) {
 		m := r.mics[site]
 		if m.ended.Load() || time.Since(time.Unix(0, m.heard.Load())) >= r.o.Stall {
 			dead = append(dead, site)
+			lost = lost || site == room && m.gave.Load()
 		} else {
 			live = append(live, site)
 		}
@@ -246,7 +253,7 @@ func (r *run) state() (ok bool, event string, err error) {
 	} else {
 		event = fmt.Sprintf("hears %q in %s", r.head.Phrase, strings.Join(live, ", "))
 	}
-	return len(live) > 0 && !slices.Contains(dead, room), event, err
+	return !lost, event, err
 }
 
 // health says how the service is, when that has changed; again says it anew on its own topic.
