@@ -47,6 +47,7 @@ func TestDocumentedCommands(t *testing.T) {
 var (
 	block  = regexp.MustCompile("(?s)```sh\n(.*?)```")
 	inline = regexp.MustCompile("`((?:tarsd|make) [^`]+)`")
+	arg    = regexp.MustCompile(`(?:[^\s"']|"[^"]*"|'[^']*')+`) // as a shell sees it
 	indent = regexp.MustCompile(`(?m)^    ((?:tarsd|make) .+)$`)
 )
 
@@ -64,7 +65,12 @@ func commandLines(text string) [][]string {
 	var out [][]string
 	for _, l := range lines {
 		l, _, _ = strings.Cut(l, " #")
-		words := strings.Fields(strings.NewReplacer("'", "", "[", "", "]", "").Replace(l))
+		words := arg.FindAllString(strings.NewReplacer("[", "", "]", "").Replace(l), -1)
+		for i, w := range words {
+			if q := w[:1]; len(w) > 1 && (q == `"` || q == "'") && strings.HasSuffix(w, q) {
+				words[i] = w[1 : len(w)-1]
+			}
+		}
 		if strings.Contains(l, "…") { // a shape of text, not a command
 			continue
 		}

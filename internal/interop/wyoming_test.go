@@ -59,9 +59,11 @@ func TestWyoming(t *testing.T) {
 	}
 	answers("unix", filepath.Join(dir, "asr.sock"))
 	answers("tcp", peers)
-	domains := []string{"asr", "tts"}
-	if _, err := os.Stat(filepath.Join("..", "engine", "flite", "assets", "flite.wasm")); err != nil {
-		domains = domains[:1] // the binary was built without its voice
+	domains := []string{"asr"}
+	for domain, file := range map[string]string{"tts": "flite/assets/flite.wasm", "wake": "openwakeword/assets/openwakeword.bin"} {
+		if _, err := os.Stat(filepath.Join("..", "engine", filepath.FromSlash(file))); err == nil { // else the binary was built without it
+			domains = append(domains, domain)
+		}
 	}
 	script(t, append([]string{interpreter, "clients/wyoming_client.py", "tcp://" + peers}, domains...)...)
 }

@@ -99,7 +99,8 @@ func (h *heard) judge(t *testing.T, site string) (answer client.Message[contract
 	w := h.wake.Find(t, func(m client.Message[contract.Wake]) bool { return m.Data.Type == contract.WakeHeard })
 	assert.Equal(t, site, prop(w.Props, "origin"), "origin of wake/event")
 	f := h.final.Next(t)
-	assert.Equal(t, "what time is it", strings.TrimPrefix(strings.ToLower(strings.Trim(f.Data.Text, " .?")), "hey tars "))
+	// Called in one breath, the end of the wake word may be heard as a word, such as "first".
+	assert.Regexp(t, `^(hey tars |\w+ )?what time is it$`, strings.ToLower(strings.Trim(f.Data.Text, " .?")))
 	assert.Equal(t, site, prop(f.Props, "origin"), "origin of stt/final")
 	answer = h.say.Next(t)
 	assert.Equal(t, site, prop(answer.Props, "origin"), "origin of tts/say")

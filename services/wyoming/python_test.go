@@ -75,7 +75,7 @@ func TestPythonClient(t *testing.T) {
 				o.Listen = "tcp://" + freeAddr(t)
 			}
 			run(t, o)
-			cmd := exec.CommandContext(t.Context(), interpreter, clients+"wyoming_client.py", o.Listen, "asr", "tts", "wake")
+			cmd := exec.CommandContext(t.Context(), interpreter, clients+"wyoming_client.py", o.Listen, "asr", "tts", "wake", "tones")
 			cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 			var said bytes.Buffer
 			cmd.Stderr = &said
@@ -93,7 +93,7 @@ func TestPythonClient(t *testing.T) {
 		h, err := s.open(zerolog.Nop())
 		require.NoError(t, err)
 		file := filepath.Join(t.TempDir(), "report")
-		a, err := proto.ParseAddress("stdio:env PYTHONDONTWRITEBYTECODE=1 REPORT=" + file + " " + interpreter + " " + clients + "wyoming_client.py stdio:// asr tts wake")
+		a, err := proto.ParseAddress("stdio:env PYTHONDONTWRITEBYTECODE=1 REPORT=" + file + " " + interpreter + " " + clients + "wyoming_client.py stdio:// asr tts wake tones")
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()

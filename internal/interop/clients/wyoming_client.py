@@ -128,8 +128,11 @@ async def hears_the_wake_word(uri, domains):
         await t.send(Describe())
         name = (await t.next(Info)).wake[0].models[0].name
         await t.send(Detect(names=[name]), *hear(16000, 1, tone(16000, 16000)))
-        found = await t.next(Detection)
-        assert found.name == name and found.timestamp is not None, found
+        if "tones" in domains:  # a detector of a test, which takes a tone for the word
+            found = await t.next(Detection)
+            assert found.name == name and found.timestamp is not None, found
+        else:
+            await t.next(NotDetected)
         await t.send(Detect(), *hear(16000, 1, bytes(32000)))
         await t.next(NotDetected)
         await t.send(Detect(names=["alexa"]), *hear(16000, 1, tone(16000, 16000)))
