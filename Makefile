@@ -8,9 +8,9 @@ export CGO_ENABLED = 0
 # Packages whose tests start whole processes; they gain nothing from the race detector.
 PROCESS = /(cmd/tarsd|internal/crash|internal/chaos|internal/dialogue|internal/interop|internal/voiceloop|bench)(/|$$)
 # How often the crash test kills in make test, and in make crash.
-KILLS       ?= 15
+KILLS       ?= 10
 KILLS_LONG  ?= 100
-FUZZTIME    ?= 2s
+FUZZTIME    ?= 1s
 
 .PHONY: help assets ui page run build test check format vet lint race process fuzz arm64 interop-setup crash chaos bench release docs clean
 
