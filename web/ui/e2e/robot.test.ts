@@ -35,9 +35,13 @@ describe.skipIf(why !== "")("robot", () => {
     await shot(page, "robot-desk");
     await page.keyboard.press("Escape");
     await page.getByTestId("stopped").waitFor();
-    const held = await body.getAttribute("data-port-main");
-    await new Promise((r) => setTimeout(r, 400));
-    expect(await body.getAttribute("data-port-main")).toBe(held);
+    // The joints of the last moment before it may come after the word of the stop.
+    const still = async () => {
+      const held = await body.getAttribute("data-port-main");
+      await new Promise((r) => setTimeout(r, 400));
+      return (await body.getAttribute("data-port-main")) === held;
+    };
+    expect((await still()) || (await still())).toBe(true);
     expect(await page.getByRole("button", { name: "bow", exact: true }).isDisabled()).toBe(true);
     await page.getByRole("button", { name: "Let it move again" }).click();
     await expect.poll(() => page.getByRole("button", { name: "bow", exact: true }).isEnabled()).toBe(true);
