@@ -52,6 +52,11 @@ func TestReference(t *testing.T) {
 		assert.False(t, r.Sound("room", at(2000), got), "that is forgotten")
 		assert.True(t, r.Sound("room", at(60*Rate), got))
 		assert.False(t, r.Sound("room", now.Add(-time.Hour), got), "and what was before the start")
+		for _, up := range []time.Duration{10 * 24 * time.Hour, 10 * 365 * 24 * time.Hour} { // a robot is not started every week
+			r.Played("room", ramp(1, 320), Rate, now.Add(up))
+			assert.True(t, r.Sound("room", now.Add(up), got))
+			assert.Equal(t, []int16{1, 2, 3, 4, 5, 6}, got, "after %s", up)
+		}
 		r.Played("room", ramp(1, 320), Rate, now.Add(-time.Hour)) // a clock that was set
 		assert.False(t, r.Sound("room", at(60*Rate), got))
 	})
