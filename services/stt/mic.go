@@ -102,11 +102,16 @@ func (m *mic) state(at time.Time, live bool) string {
 	}
 }
 
+// opens is called before it is opened. What was closed meanwhile belongs to no turn any more.
+func (m *mic) opens(now time.Time) {
+	if !now.Before(m.until) {
+		m.from, m.turn = now, client.Turn{}
+	}
+}
+
 // openTo opens it until a moment, which replaces a shorter time.
 func (m *mic) openTo(now, until time.Time, reason string) {
-	if !now.Before(m.until) {
-		m.from = now
-	}
+	m.opens(now)
 	if until.After(m.until) {
 		m.until, m.reason, m.told = until, reason, false
 	}
@@ -121,12 +126,13 @@ func (m *mic) close(now time.Time, reason string) {
 
 // wake is a wake word, or a push to talk, which is the same.
 func (m *mic) wake(now time.Time, kind string, t client.Turn) {
-	m.muted, m.turn, m.woke = false, t, now
+	m.muted, m.woke = false, now
 	m.over = time.Time{}
 	if m.speaks(now) || now.Before(m.quiet) {
 		m.over = now
 	}
 	m.openTo(now, now.Add(m.o.WakeWindow), kind)
+	m.turn = t
 }
 
 // command carries out wake/mic. A ttl below 1 is for good; opening has its limit.
@@ -146,9 +152,7 @@ func (m *mic) command(now time.Time, mute bool, reason string, ttl time.Duration
 		ttl = m.o.OpenLimit
 	}
 	m.muted = false
-	if !now.Before(m.until) {
-		m.from = now
-	}
+	m.opens(now)
 	m.until, m.reason, m.told = now.Add(ttl), reason, true
 }
 
@@ -215,9 +219,12 @@ func (m *mic) ends(now time.Time, utt string, window bool) {
 	}
 }
 
-// takeTurn is the turn of the wake word that an utterance follows: of the first one only.
-func (m *mic) takeTurn() client.Turn {
-	t := m.turn
+// takeTurn is the turn of the wake word that an utterance follows: of the first one only, and while it is
+// open for it.
+func (m *mic) takeTurn(at time.Time) (t client.Turn) {
+	if at.Before(m.until) {
+		t = m.turn
+	}
 	m.turn = client.Turn{}
 	return t
 }

@@ -363,6 +363,28 @@ func TestTurns(t *testing.T) {
 	s.mic(6100, Room, "mute", "page", -1)
 	turn, _ = s.ms.begins(Room, s.at(9000))
 	assert.Empty(t, turn.ID, "nothing was said in it")
+	for name, closes := range map[string]func(s *story){
+		"timeout": func(s *story) { s.wake(1000, Room, "timeout") }, "cancelled": func(s *story) { s.wake(1000, Room, "cancelled") },
+		"thinking": func(s *story) { s.router(1000, "thinking", 0, false) }, "nobody": func(*story) {},
+	} {
+		for after, opens := range map[string]func(s *story){
+			"live mode": func(s *story) { s.router(20_000, "listening", 9000, true) }, "a button": func(s *story) { s.mic(20_000, Room, "unmute", "page", 9000) },
+			"a window": func(s *story) { s.router(20_000, "listening", 9000, false) },
+		} {
+			s := newStory(t)
+			s.wake(0, Room, "wake")
+			closes(s)
+			opens(s)
+			s.is(21_000, Room, open)
+			turn, _ = s.ms.begins(Room, s.at(21_000))
+			assert.Empty(t, turn.ID, "%s, and %s: that is no answer to the wake word", name, after)
+		}
+	}
+	s.wake(40_000, Room, "wake")
+	s.mic(40_100, Room, "unmute", "push_to_talk", 9000)
+	s.router(40_200, "listening", 9000, false)
+	turn, _ = s.ms.begins(Room, s.at(47_000))
+	assert.Equal(t, "t-"+Room, turn.ID, "it was open all the time")
 	turn, woken = s.ms.begins("cellar", s.at(0))
 	assert.Zero(t, turn)
 	assert.False(t, woken)

@@ -98,7 +98,7 @@ func (ms *mics) begins(site string, at time.Time) (t client.Turn, woken bool) {
 	if m == nil {
 		return t, false
 	}
-	return m.takeTurn(), !m.woke.IsZero() && at.Sub(m.woke) < wakeTail
+	return m.takeTurn(at), !m.woke.IsZero() && at.Sub(m.woke) < wakeTail
 }
 
 // heard takes our own speech out of a transcript.
