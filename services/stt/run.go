@@ -106,12 +106,12 @@ func (r *run) site(outer, ctx context.Context, name string, l *audio.Listener) {
 	wg.Go(func() { scribe.run(outer, s.queue) })
 	for err == nil {
 		var f audio.Frame
-		if f, err = l.Next(ctx); err == nil {
+		if f, err = s.await(ctx, l); err == nil {
 			s.last.Store(time.Now().UnixMilli())
 			s.hear(f)
 		}
 	}
-	s.end()
+	s.pause(time.Now())
 	r.gone(s, ctx.Err() == nil, err)
 	close(s.queue)
 	wg.Wait()

@@ -2,6 +2,7 @@ package stt
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,9 @@ const (
 	maxBacklog = 4
 	// maxGap is how much sound may be missing within an utterance.
 	maxGap = 200 * time.Millisecond
+	// maxWait is how long an utterance waits for more sound: who sends only while a button is held sends no
+	// silence, and a device may be unplugged. It is as much as a network may hold back (audio.Feed).
+	maxWait = 2 * time.Second
 )
 
 var blockTime = audio.Duration(BlockLen, audio.Rate)
@@ -50,8 +54,7 @@ func newSite(o *Options, name string, ms *mics, det Detector) *site {
 // hear takes the next frame. It does not wait for anybody.
 func (s *site) hear(f audio.Frame) {
 	if f.Gap && !s.next.IsZero() && f.At.Sub(s.next) > maxGap {
-		s.end()
-		s.block, s.warm, s.seg.pre = s.block[:0], false, s.seg.pre[:0]
+		s.pause(f.At)
 	}
 	s.next = f.At.Add(audio.FrameTime)
 	s.at = f.At.Add(-audio.Duration(len(s.block), audio.Rate))
@@ -61,6 +64,30 @@ func (s *site) hear(f audio.Frame) {
 		s.block = append(s.block[:0], s.block[BlockLen:]...)
 		s.at = s.at.Add(blockTime)
 	}
+}
+
+// await returns the next frame. When that does not come, what is being said is over.
+func (s *site) await(ctx context.Context, l *audio.Listener) (audio.Frame, error) {
+	if s.u != nil {
+		within, cancel := context.WithTimeout(ctx, maxWait)
+		f, err := l.Next(within)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return f, err
+		}
+		s.pause(time.Now())
+	}
+	return l.Next(ctx)
+}
+
+// pause is the end of sound for a time, or for good. Nobody asked the microphone about that, which may be
+// muted by now.
+func (s *site) pause(now time.Time) {
+	if s.mics.gate(s.name, now) == shut {
+		s.drop()
+	}
+	s.end()
+	s.block, s.warm, s.seg.pre = s.block[:0], false, s.seg.pre[:0]
 }
 
 // take takes the next block.

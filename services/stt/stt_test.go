@@ -189,7 +189,20 @@ func TestSites(t *testing.T) {
 	assert.Equal(t, "hello", h.final.Next(t).Data.Text, "what was said when the microphone went")
 	assert.True(t, h.wake("").OK, "a satellite may go")
 	assert.Equal(t, 2, e.calls())
-	h.site("kitchen")
+	kitchen = h.site("kitchen")
+	h.wake("kitchen")
+	kitchen.at = time.Now()
+	begin := unix(kitchen.at)
+	shown := func(text string) {
+		h.partial.Find(t, func(m client.Message[contract.PartialTranscript]) bool { return m.Data.Text == text && m.Data.TS > begin })
+	}
+	kitchen.hear(hum(time.Second))
+	shown(noWords)
+	publish(h, "kitchen", contract.WakeMic, contract.MicCommand{Action: "mute", Reason: "night"})
+	h.says("kitchen muted (night)")
+	kitchen.gone()
+	shown("")
+	assert.Zero(t, h.final.Len(), "it went muted")
 }
 
 // TestSlowEngine: the microphone does not wait for it, and what it has no time for is given up, the
@@ -394,36 +407,6 @@ func TestRetainedCommands(t *testing.T) {
 	kitchen.hear(hum(500 * time.Millisecond))
 	kitchen.hear(hush(time.Second))
 	assert.Contains(t, h.final.Next(t).Props, client.UserProperty{Key: "origin", Value: "kitchen"})
-}
-
-// TestGaps: lost sound ends an utterance, when it is more than a few words could bridge.
-func TestGaps(t *testing.T) {
-	t.Parallel()
-	for gap, want := range map[time.Duration]bool{100 * time.Millisecond: false, 5 * time.Second: true} {
-		o := Defaults()
-		ms := newMics(&o)
-		at := time.Now()
-		ms.join(at, Room)
-		ms.dialogue(at, contract.Dialogue{Live: true}, time.Hour, true)
-		s := newSite(&o, Room, ms, loudness{})
-		hear := func(pcm []int16, gap bool) {
-			for ; len(pcm) >= audio.FrameLen; pcm = pcm[audio.FrameLen:] {
-				s.hear(audio.Frame{PCM: pcm[:audio.FrameLen], At: at, Gap: gap})
-				at, gap = at.Add(audio.FrameTime), false
-			}
-		}
-		hear(hum(time.Second), false)
-		u := <-s.queue
-		require.False(t, u.done)
-		end := at
-		at = at.Add(gap)
-		hear(hum(100*time.Millisecond), true)
-		assert.Equal(t, want, u.done, gap)
-		if want {
-			assert.InDelta(t, 0, u.m.to.Sub(end).Milliseconds(), 33)
-			assert.Len(t, s.queue, 1, "and another begins")
-		}
-	}
 }
 
 // TestRunEnds: with its context it is no error, and without microphones that work it is one.
