@@ -152,12 +152,16 @@ func (s *wsStream) failed() error {
 	return s.err
 }
 
-// send writes, and gives up when ctx ends; then the connection is of no use any more.
+// send writes, and gives up when ctx ends; then the connection is of no use any more. It is closed: a
+// deadline would be taken back by the next part of a message.
 func (s *wsStream) send(ctx context.Context, write func() error) error {
-	defer context.AfterFunc(ctx, func() { _ = s.c.NetConn().SetWriteDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { _ = s.c.NetConn().Close() })()
 	err := write()
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
 	select { // the server may have said why before it went
 	case <-s.ended:

@@ -189,6 +189,15 @@ func TestWebSocketHangs(t *testing.T) {
 	_, err = s.Finish(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 	_ = s.Close()
+
+	for range 10 {
+		s, err = deaf.Begin(t.Context(), Utterance{})
+		require.NoError(t, err)
+		for err == nil {
+			err = s.Feed(ctx, sound(maxKept)) // it does not wait when the sockets hold no more
+		}
+		_ = s.Close()
+	}
 }
 
 // TestWebSocketStorm: a server that does not end its partial transcripts.
