@@ -26,6 +26,7 @@ type WebSocketOptions struct {
 // init, sound as it comes, end, and partial and final transcripts back.
 type WebSocket struct {
 	o      WebSocketOptions
+	header http.Header
 	dialer websocket.Dialer
 }
 
@@ -47,8 +48,14 @@ func NewWebSocket(o WebSocketOptions) (*WebSocket, error) {
 	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
 		return nil, errors.New("websocket: the URL is not like ws://127.0.0.1:9000/stt")
 	}
+	header := http.Header{}
+	if u.User != nil { // which the library refuses in a URL
+		password, _ := u.User.Password()
+		(&http.Request{Header: header}).SetBasicAuth(u.User.Username(), password)
+		u.User = nil
+	}
 	o.URL = u.String()
-	return &WebSocket{o, websocket.Dialer{Proxy: http.ProxyFromEnvironment, HandshakeTimeout: connectTime}}, nil
+	return &WebSocket{o, header, websocket.Dialer{Proxy: http.ProxyFromEnvironment, HandshakeTimeout: connectTime}}, nil
 }
 
 // Name implements Engine.
@@ -59,7 +66,7 @@ func (e *WebSocket) Close() error { return nil }
 
 // Begin implements Engine.
 func (e *WebSocket) Begin(ctx context.Context, u Utterance) (Stream, error) {
-	c, resp, err := e.dialer.DialContext(ctx, e.o.URL, nil)
+	c, resp, err := e.dialer.DialContext(ctx, e.o.URL, e.header)
 	if resp != nil {
 		_ = resp.Body.Close() // of a refusal there is a part, which is not needed
 	}

@@ -22,6 +22,9 @@ func peer(t *testing.T, talk func(c *websocket.Conn)) *WebSocket {
 	t.Helper()
 	up := websocket.Upgrader{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, password, _ := r.BasicAuth(); r.URL.Path == "/locked" && password == "hunter2" {
+			r.URL.Path = "/stt"
+		}
 		if r.URL.Path != "/stt" {
 			http.Error(w, "no such path", http.StatusNotFound)
 			return
@@ -146,6 +149,11 @@ func TestWebSocketFails(t *testing.T) {
 	wrong.o.URL = strings.TrimSuffix(e.o.URL, "stt")
 	_, err = wrong.Begin(t.Context(), Utterance{})
 	require.EqualError(t, err, "the server says 404")
+	locked, err := NewWebSocket(WebSocketOptions{URL: strings.NewReplacer("://", "://user:hunter2@", "/stt", "/locked").Replace(e.o.URL)})
+	require.NoError(t, err)
+	s, err = locked.Begin(t.Context(), Utterance{})
+	require.NoError(t, err)
+	_ = s.Close()
 	nobody, err := NewWebSocket(WebSocketOptions{URL: "ws://user:hunter2@127.0.0.1:1/stt"})
 	require.NoError(t, err)
 	_, err = nobody.Begin(t.Context(), Utterance{})
