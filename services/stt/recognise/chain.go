@@ -100,13 +100,6 @@ func (c *Chain) Err() error {
 	return errors.Join(errs...)
 }
 
-// Failing reports whether no engine would work: there is none, or all failed when they were asked last.
-func (c *Chain) Failing() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.errs) == len(c.engines)
-}
-
 // Close closes the engines.
 func (c *Chain) Close() error {
 	var errs []error
