@@ -27,7 +27,7 @@ type STTVAD struct {
 	Threshold    float64  `yaml:"threshold" doc:"Probability of the voice detector from which on it is speech, 0.2 to 0.95; it ends 0.15 below."`
 	Silence      Duration `yaml:"silence" doc:"Silence after which an utterance is over."`
 	PreRoll      Duration `yaml:"pre_roll" doc:"Sound before speech that belongs to it."`
-	MaxUtterance Duration `yaml:"max_utterance" doc:"Who speaks longer is heard in pieces, cut at the quietest point, each with a transcript of its own."`
+	MaxUtterance Duration `yaml:"max_utterance" doc:"Who speaks longer is heard in pieces, cut at the quietest point, each with a transcript of its own; at most 29s with pocketsphinx, else 1m."`
 	MinSpeech    Duration `yaml:"min_speech" doc:"What is shorter is a click."`
 	MinRMS       float64  `yaml:"min_rms" doc:"Level below which speech does not begin, RMS on the scale of 16 bits (0 to 32767)."`
 	FloorFactor  float64  `yaml:"floor_factor" doc:"Nor does it below the noise floor times this. The floor is followed all the time."`
@@ -143,8 +143,14 @@ func (s STT) check(key string, ps *Problems) {
 			}
 		}
 	}
+	if slices.Contains(s.Engines, "pocketsphinx") && s.VAD.MaxUtterance > maxSphinx {
+		ps.add(key+".vad.max_utterance", "", "%s is above %s, and pocketsphinx gives up after 30s", s.VAD.MaxUtterance, maxSphinx)
+	}
 	s.checkNumbers(key, ps)
 }
+
+// maxSphinx is what pocketsphinx.MaxSamples leaves for an utterance, which ends with a whole block of sound.
+const maxSphinx = Duration(29 * time.Second)
 
 func (s STT) checkNumbers(key string, ps *Problems) {
 	for _, d := range []struct {

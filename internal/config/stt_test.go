@@ -22,6 +22,7 @@ func TestSTT(t *testing.T) {
 		"vad.threshold":       func(c *STT) { c.VAD.Threshold = math.NaN() },
 		"suppress.echo_ratio": func(c *STT) { c.Suppress.EchoRatio = 0.1 },
 		"mic.wake_window":     func(c *STT) { c.Mic.WakeWindow = 0 },
+		"vad.max_utterance":   func(c *STT) { c.VAD.MaxUtterance = Duration(30 * time.Second) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
