@@ -416,6 +416,26 @@ func TestMeter(t *testing.T) {
 	assert.False(t, m.muted())
 }
 
+// TestMutedSaid: one that gives nothing but zeros before and after a loss is said to be muted, until it is not.
+func TestMutedSaid(t *testing.T) {
+	t.Parallel()
+	h := newHealth(services.Runtime{})
+	is := func(want string) {
+		t.Helper()
+		_, event, _ := h.verdict()
+		assert.Equal(t, want, event)
+	}
+	h.microphone(true, "hears auto", nil)
+	h.muted(true)
+	is("hears auto; nothing but zeros for 10s: is it muted?")
+	h.microphone(false, "microphone lost", io.EOF)
+	is("microphone lost")
+	h.microphone(true, "hears auto", nil)
+	is("hears auto; nothing but zeros for 10s: is it muted?")
+	h.muted(false)
+	is("hears auto")
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -44,10 +44,10 @@ func (h *health) microphone(ok bool, event string, err error) {
 		level = zerolog.InfoLevel
 	}
 	h.log.WithLevel(level).Str("event", event).AnErr("err", err).Msg("microphone")
-	h.change(func() { h.ok, h.event, h.err, h.silent = ok, event, err, false })
+	h.change(func() { h.ok, h.event, h.err = ok, event, err })
 }
 
-// muted notes whether the microphone gives nothing but zeros.
+// muted notes whether the microphone gives nothing but zeros, which it may go on with after a loss.
 func (h *health) muted(silent bool) {
 	h.log.Info().Bool("silent", silent).Msg("microphone")
 	h.change(func() { h.silent = silent })
@@ -84,7 +84,7 @@ func (h *health) verdict() (ok bool, event string, err error) {
 		errs = append(errs, h.problems[part])
 	}
 	event = h.event
-	if h.silent {
+	if h.silent && h.ok {
 		event += fmt.Sprintf("; nothing but zeros for %s: is it muted?", mutedAfter)
 	}
 	return h.ok, event, errors.Join(errs...)
