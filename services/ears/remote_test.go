@@ -155,7 +155,10 @@ func TestSite(t *testing.T) {
 			send(t, sat, name, audio.AppendBytes(nil, ramp(audio.FrameLen)), 0)
 			for _, events := range []<-chan event{one, two} {
 				ev := next(t, events)
-				assert.Equal(t, name, ev.site, "it has come back")
+				for ev.site != name { // that of the test before goes, too
+					ev = next(t, events)
+				}
+				require.NoError(t, ev.gone, "it has come back")
 				assert.True(t, slices.Equal(ramp(audio.FrameLen), ev.frame.PCM))
 			}
 		})
