@@ -24,8 +24,9 @@ const (
 	lookTime = 250 * time.Millisecond
 	// stallTime is how long the room's microphone may give nothing.
 	stallTime = 5 * time.Second
-	// maxSites bounds the sites that are heard at once, and shownSites those that health names.
-	maxSites   = 32
+	// maxSites bounds the sites that are heard at once: the room's and the 64 that ears.max_sites allows.
+	// shownSites bounds those that health names.
+	maxSites   = 65
 	shownSites = 6
 )
 
