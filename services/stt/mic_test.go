@@ -1,6 +1,7 @@
 package stt
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -305,13 +306,45 @@ func TestMicStories(t *testing.T) {
 			s.ms.join(s.at(500), "page-1")
 			s.is(500, "page-1", open)
 			s.is(500, Room, rest)
-			s.ms.leave("page-1")
+			s.ms.leave(s.at(600), "page-1")
 			s.is(600, "page-1", shut)
 			s.ms.join(s.at(700), "page-1")
 			s.is(700, "page-1", rest, "once")
 			s.wake(1000, "page-2", "wake")
 			s.ms.join(s.at(5000), "page-2")
 			s.is(5000, "page-2", rest, "that was something else")
+		},
+		"a mute outlives an absence": func(s *story) {
+			s.mic(0, "kitchen", "mute", "night", -1)
+			s.router(0, "listening", 100_000_000, true)
+			s.ms.leave(s.at(100), "kitchen")
+			assert.Len(s.t, s.ms.states(s.at(100)), 1)
+			s.mic(200, "kitchen", "unmute", "page", 1000) // the room's: that of the kitchen is not there
+			s.is(200, Room, open)
+			s.ms.join(s.at(1000), "kitchen")
+			s.is(1000, "kitchen", shut, "live mode does not open it")
+			s.wake(1100, "kitchen", "wake")
+			s.is(1100, "kitchen", open)
+			s.mic(2000, "kitchen", "mute", "night", 1000)
+			s.ms.leave(s.at(2100), "kitchen")
+			s.ms.leave(s.at(3000), "nobody")
+			assert.Len(s.t, s.ms.all, 1, "it is over")
+			for i := range 2 * maxMics {
+				name := strconv.Itoa(i)
+				s.ms.join(s.at(3000), name)
+				s.mic(3000, name, "mute", "night", -1)
+				s.ms.leave(s.at(3000), name)
+			}
+			assert.Len(s.t, s.ms.all, maxMics)
+		},
+		"a wake word ends the mute of who comes with it": func(s *story) {
+			s.mic(0, "kitchen", "mute", "night", -1)
+			s.ms.leave(s.at(100), "kitchen")
+			s.wake(200, "kitchen", "wake")
+			s.is(200, Room, open)
+			s.ms.join(s.at(300), "kitchen")
+			s.is(300, "kitchen", open)
+			s.is(300, Room, rest)
 		},
 		"transcripts without a router": func(s *story) {
 			s.wake(0, Room, "wake")
@@ -399,7 +432,7 @@ func TestStates(t *testing.T) {
 	assert.Equal(t, "room open (wake)", states[1])
 	assert.NotContains(t, states[0], "\n")
 	assert.Less(t, len(states[0]), 100)
-	s.ms.leave(Room)
+	s.ms.leave(s.at(0), Room)
 	assert.Len(t, s.ms.states(s.at(0)), 1)
 	s.ms.join(s.at(0), Room)
 	s.tts(10, Room, "speaking_start", "a")

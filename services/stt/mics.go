@@ -1,6 +1,7 @@
 package stt
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -40,7 +41,7 @@ func newMics(o *Options) *mics {
 
 // of is the microphone of an origin: its own, or the room's.
 func (ms *mics) of(origin string) (*mic, string) {
-	if m := ms.all[origin]; m != nil {
+	if m := ms.all[origin]; m != nil && m.users > 0 {
 		return m, origin
 	}
 	return ms.all[Room], Room
@@ -51,13 +52,13 @@ func (ms *mics) join(now time.Time, site string) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	m := ms.all[site]
-	if m != nil {
-		m.users++
+	if m == nil {
+		m = newMic(ms.o)
+		ms.all[site] = m
+	}
+	if m.users++; m.users > 1 {
 		return
 	}
-	m = newMic(ms.o)
-	m.users = 1
-	ms.all[site] = m
 	if s := ms.stray; s.origin == site && now.Sub(s.at) < strayTime {
 		m.wake(now, s.kind, s.turn)
 		ms.active, ms.stray = site, stray{}
@@ -68,15 +69,19 @@ func (ms *mics) join(now time.Time, site string) {
 	}
 }
 
-// leave is called when a site goes.
-func (ms *mics) leave(site string) {
+// maxMics bounds the microphones that are known, with those that were muted and are away.
+const maxMics = 4 * maxSites
+
+// leave is called when a site goes. One that is muted is so when it comes back.
+func (ms *mics) leave(now time.Time, site string) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	if m := ms.all[site]; m != nil {
-		if m.users--; m.users <= 0 && site != Room {
-			delete(ms.all, site)
-		}
+		m.users--
 	}
+	maps.DeleteFunc(ms.all, func(site string, m *mic) bool {
+		return m.users <= 0 && site != Room && (!m.isMuted(now) || len(ms.all) > maxMics)
+	})
 }
 
 // gate says what becomes of sound of a site.

@@ -120,7 +120,7 @@ func (r *run) site(outer, ctx context.Context, name string, l *audio.Listener) {
 
 // gone forgets a site.
 func (r *run) gone(s *site, byItself bool, err error) {
-	r.mics.leave(s.name)
+	r.mics.leave(time.Now(), s.name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sites = slices.DeleteFunc(r.sites, func(o *site) bool { return o == s })
