@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/tarsd/tarsd/services/contract"
 	"github.com/tarsd/tarsd/services/stt/recognise"
 )
 
@@ -168,4 +169,20 @@ func TestSilence(t *testing.T) {
 	o.Silence = 300 * time.Millisecond
 	assert.Equal(t, o.Silence, j.silence("turn left"))
 	assert.Equal(t, o.UrgentSilence, j.silence("stop"))
+}
+
+// TestUrgentEcho: what the robot says itself is no transcript, but for a stop.
+func TestUrgentEcho(t *testing.T) {
+	t.Parallel()
+	o := Defaults()
+	s := scribe{o: &o, site: Room, mics: newMics(&o), judge: newJudge(&o)}
+	now := time.Now()
+	for _, text := range []string{"Stop!", "Hello."} {
+		s.mics.status(now, contract.SpeechStatus{Event: contract.SpeakingStart, Text: text, UttID: &text}, Room)
+	}
+	u := &utterance{m: metrics{from: now, to: now.Add(time.Second)}}
+	for text, want := range map[string]string{"stop": "", "hello": "own speech", "goodbye": ""} {
+		_, why := s.decide(recognise.Result{Text: text, Confidence: 0.9}, u)
+		assert.Equal(t, want, why, text)
+	}
 }

@@ -194,7 +194,9 @@ func TestSites(t *testing.T) {
 	kitchen.at = time.Now()
 	begin := unix(kitchen.at)
 	shown := func(text string) {
-		h.partial.Find(t, func(m client.Message[contract.PartialTranscript]) bool { return m.Data.Text == text && m.Data.TS > begin })
+		h.partial.Find(t, func(m client.Message[contract.PartialTranscript]) bool {
+			return m.Data.Text == text && m.Data.TS > begin
+		})
 	}
 	kitchen.hear(hum(time.Second))
 	shown(noWords)
@@ -388,7 +390,8 @@ func TestLongSpeechAfterTheWindow(t *testing.T) {
 	assert.Equal(t, 2, e.calls(), "the rest of the minute was after the window")
 }
 
-// TestRetainedCommands: one that somebody retained by mistake opens no microphone at the start.
+// TestRetainedCommands: one that somebody retained by mistake opens no microphone at the start, and live mode
+// that was over long ago does not either.
 func TestRetainedCommands(t *testing.T) {
 	t.Parallel()
 	bus := servicetest.Start(t)
@@ -397,9 +400,15 @@ func TestRetainedCommands(t *testing.T) {
 		_, err := c.PublishRaw(t.Context(), topic, []byte(text), 1, true)
 		require.NoError(t, err)
 	}
+	ago := unix(time.Now()) - 3600
+	state := contract.Dialogue{State: contract.Listening, Live: true, Deadline: new(ago + 1800)}
+	b, err := contract.DialogueState.Encode(contract.Envelope{ID: client.NewID(), TS: ago, Source: "router"}, state)
+	require.NoError(t, err)
+	_, err = c.PublishRaw(t.Context(), contract.DialogueState.Name, b, 1, true)
+	require.NoError(t, err)
 	h := houseOn(t, bus, says("hello"))
 	kitchen := h.site("kitchen")
-	h.wake("kitchen")
+	assert.Contains(t, *h.wake("kitchen").Event, "room closed")
 	h.room.at = time.Now()
 	h.room.live(hum(500 * time.Millisecond))
 	h.room.hear(hush(time.Second))
