@@ -137,6 +137,10 @@ describe.skipIf(why !== "")("talk", () => {
     await peer.publishAsync("stt/partial", JSON.stringify({ text: evil }));
     await expect.poll(() => page.getByTestId("partial").textContent()).toContain("<script>");
     expect(await page.title()).toBe("TARS");
+    // What cannot even be made text of is left out, and the next message is heard.
+    await peer.publishAsync("dialogue/text", JSON.stringify({ text: { toString: 1, valueOf: 1 } }), { qos: 1 });
+    await peer.publishAsync("dialogue/text", JSON.stringify({ text: "Still there?" }), { qos: 1 });
+    await expect.poll(() => page.locator('[data-who="user"] p').last().textContent()).toBe("Still there?");
     await peer.endAsync();
     expect(problems).toEqual([]);
     await context.close();
