@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
+	neturl "net/url"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +27,7 @@ func TestSessionOfThePage(t *testing.T) {
 	a := begin(t, load(t, t.TempDir(), "access.anonymous=false"))
 	require.NoError(t, a.users.Update(t.Context(), "anna", access.Change{Password: []byte("right"), Roles: []string{access.RolePage}}))
 	url := "http://" + a.HTTP() + web.SessionPath
+	base := &neturl.URL{Scheme: "http", Host: a.HTTP(), Path: "/"}
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
 	browser := &http.Client{Jar: jar}
@@ -84,8 +87,17 @@ func TestSessionOfThePage(t *testing.T) {
 	assert.Empty(t, who.May)
 	other, code := tab()
 	require.Equal(t, byte(0), code)
+	look := httptest.NewRequest("GET", "/camera/stream", nil)
+	look.RemoteAddr = "127.0.0.1:4000"
+	for _, c := range jar.Cookies(base) {
+		look.AddCookie(c)
+	}
+	status, current := a.mayLook(look)
+	require.Zero(t, status)
+	require.True(t, current())
 	status, _ = call("DELETE", "")
 	require.Equal(t, 204, status)
+	require.False(t, current(), "the camera's stream ends with the session")
 	require.NoError(t, other.SetReadDeadline(time.Now().Add(5*time.Second)))
 	_, _, err = other.ReadMessage()
 	require.True(t, websocket.IsUnexpectedCloseError(err) || errors.Is(err, io.EOF), "other tabs end with the session: %v", err)
