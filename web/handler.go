@@ -14,8 +14,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// maxBody bounds a request body in bytes. No route takes one yet; it is there so that a new
-// route starts with a limit.
+// maxBody bounds a request body in bytes, for routes that do not bound it further.
 const maxBody = 1 << 20
 
 // Status is the verdict of /healthz.

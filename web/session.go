@@ -36,14 +36,18 @@ type Who struct {
 type SessionOptions struct {
 	Who    func(r *http.Request) (status int, who Who)
 	SignIn func(r *http.Request, user, password string) (status int)
+	// SignedOut is called when a session was ended by its browser, whose other connections should end with it.
+	// May be nil.
+	SignedOut func()
 }
 
 // Sessions are the browsers that have signed in, by cookies. They end with the process.
 type Sessions struct {
 	o SessionOptions
 
-	mu   sync.Mutex // guards open
-	open map[[sha256.Size]byte]*session
+	mu    sync.Mutex // guards what is below
+	open  map[[sha256.Size]byte]*session
+	ended int // calls of End
 }
 
 type session struct {
@@ -88,6 +92,7 @@ func (s *Sessions) user(key [sha256.Size]byte) string {
 func (s *Sessions) End(user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ended++
 	for key, o := range s.open {
 		if o.user == user {
 			delete(s.open, key)
@@ -95,13 +100,25 @@ func (s *Sessions) End(user string) {
 	}
 }
 
-// begin makes a session and gives its token. When there are too many the one that was used least ends.
-func (s *Sessions) begin(user string) string {
+// endings counts the calls of End.
+func (s *Sessions) endings() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
+}
+
+// begin makes a session and gives its token; empty if End was called since there were so many endings: the
+// password that was checked meanwhile may be an old one. When there are too many sessions the one that was
+// used least ends.
+func (s *Sessions) begin(user string, endings int) string {
 	b := make([]byte, tokenBytes)
 	_, _ = rand.Read(b) // never fails
 	token := base64.RawURLEncoding.EncodeToString(b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended != endings {
+		return ""
+	}
 	if len(s.open) >= maxSessions {
 		var oldest [sha256.Size]byte
 		at := time.Time{}
@@ -125,13 +142,7 @@ func (s *Sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost:
 		s.signIn(w, r)
 	case http.MethodDelete:
-		if c, err := r.Cookie(sessionCookie); err == nil {
-			s.mu.Lock()
-			delete(s.open, sha256.Sum256([]byte(c.Value)))
-			s.mu.Unlock()
-		}
-		s.cookie(w, r, "", -1)
-		w.WriteHeader(http.StatusNoContent)
+		s.signOut(w, r)
 	default:
 		w.Header().Set("Allow", "GET, POST, DELETE")
 		http.Error(w, "use GET, POST or DELETE", http.StatusMethodNotAllowed)
@@ -144,7 +155,27 @@ func (s *Sessions) who(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "sign in first", status)
 		return
 	}
+	// The browser forgets the cookie at a time that was set with it: use puts that off, as it does here.
+	if c, err := r.Cookie(sessionCookie); err == nil && s.User(r)() != "" {
+		s.cookie(w, r, c.Value, int(sessionLife.Seconds()))
+	}
 	writeJSON(w, http.StatusOK, who)
+}
+
+func (s *Sessions) signOut(w http.ResponseWriter, r *http.Request) {
+	ended := false
+	if c, err := r.Cookie(sessionCookie); err == nil {
+		key := sha256.Sum256([]byte(c.Value))
+		s.mu.Lock()
+		ended = s.open[key] != nil
+		delete(s.open, key)
+		s.mu.Unlock()
+	}
+	if ended && s.o.SignedOut != nil {
+		s.o.SignedOut()
+	}
+	s.cookie(w, r, "", -1)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (s *Sessions) signIn(w http.ResponseWriter, r *http.Request) {
@@ -168,17 +199,22 @@ func (s *Sessions) signIn(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "user: must be set", http.StatusBadRequest)
 		return
 	}
+	endings := s.endings()
 	if status := s.o.SignIn(r, in.User, in.Password); status != 0 {
 		http.Error(w, http.StatusText(status), status)
 		return
 	}
-	token := s.begin(in.User)
-	s.cookie(w, r, token, int(sessionLife.Seconds()))
+	token := s.begin(in.User, endings)
+	if token == "" {
+		http.Error(w, "a user was changed meanwhile: try again", http.StatusConflict)
+		return
+	}
 	r.Header.Set("Cookie", sessionCookie+"="+token) // who asks from here on
 	s.who(w, r)
 }
 
-// cookie sets the session's. Over plain http it cannot be Secure; it is nobody else's page's in any case.
+// cookie sets the session's. Over plain http it cannot be Secure. Browsers send it to every port of this host;
+// pages from those are kept out by the handler's and the WebSocket's checks of the origin.
 func (s *Sessions) cookie(w http.ResponseWriter, r *http.Request, token string, seconds int) {
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure follows the connection
 		Name: sessionCookie, Value: token, Path: "/", MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteStrictMode,

@@ -54,14 +54,53 @@ func TestSession(t *testing.T) {
 	assert.True(t, c.HttpOnly)
 	assert.Equal(t, http.SameSiteStrictMode, c.SameSite)
 	assert.False(t, c.Secure, "the page came over plain http")
+	r := httptest.NewRequest("POST", SessionPath, strings.NewReader(`{"user":"anna","password":"secret"}`))
+	r.Header.Set("X-Forwarded-Proto", "https")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	assert.True(t, w.Result().Cookies()[0].Secure, "a proxy took it over https")
 	assert.Len(t, c.Value, 43)
-	assert.Equal(t, 200, ask(s, "GET", "", c).Code)
+	require.Len(t, in.Result().Cookies(), 1)
+	assert.Equal(t, int(sessionLife.Seconds()), c.MaxAge)
+	again := ask(s, "GET", "", c)
+	assert.Equal(t, 200, again.Code)
+	require.Len(t, again.Result().Cookies(), 1, "use makes the cookie last, too")
+	assert.Equal(t, c.String(), again.Result().Cookies()[0].String())
 	assert.Equal(t, 401, ask(s, "GET", "", &http.Cookie{Name: c.Name, Value: c.Value[1:]}).Code)
 
 	out := ask(s, "DELETE", "", c)
 	assert.Equal(t, 204, out.Code)
 	assert.Negative(t, out.Result().Cookies()[0].MaxAge)
 	assert.Equal(t, 401, ask(s, "GET", "", c).Code, "the session has ended, and not only its cookie")
+}
+
+func TestSignedOut(t *testing.T) {
+	t.Parallel()
+	s, told := gatekeeper(), 0
+	s.o.SignedOut = func() { told++ }
+	c := ask(s, "POST", `{"user":"anna","password":"secret"}`).Result().Cookies()[0]
+	ask(s, "DELETE", "")
+	require.Zero(t, told, "there was no session")
+	ask(s, "DELETE", "", c)
+	require.Equal(t, 1, told)
+	ask(s, "DELETE", "", c)
+	require.Equal(t, 1, told, "it has ended already")
+}
+
+// TestChangeDuringSignIn: a password that was changed while the old one was checked begins nothing.
+func TestChangeDuringSignIn(t *testing.T) {
+	t.Parallel()
+	s := gatekeeper()
+	check := s.o.SignIn
+	s.o.SignIn = func(r *http.Request, user, password string) int {
+		status := check(r, user, password)
+		s.End("anna")
+		return status
+	}
+	w := ask(s, "POST", `{"user":"anna","password":"secret"}`)
+	require.Equal(t, 409, w.Code)
+	require.Empty(t, w.Result().Cookies())
+	require.Empty(t, s.open)
 }
 
 func TestSessionRefuses(t *testing.T) {
@@ -122,7 +161,7 @@ func TestSessionEnds(t *testing.T) {
 		_, second := signIn(s)
 		for range maxSessions - 1 {
 			time.Sleep(time.Second)
-			s.begin("bert")
+			s.begin("bert", 0)
 		}
 		require.Empty(t, first(), "the oldest made room")
 		require.Equal(t, "anna", second())

@@ -161,6 +161,7 @@ func (p *Policy) Authenticate(ctx context.Context, peer *delivery.Peer, username
 			return p.signedIn(ctx, peer, user)
 		}
 	}
+	peer.SignedIn = nil // it comes in without the session, and stays when that ends
 	if name == "" || (p.users.lookup(name) == nil && p.mayBeAnonymous(peer)) {
 		return p.unnamed(ctx, peer)
 	}

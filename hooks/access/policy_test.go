@@ -151,7 +151,16 @@ func TestSignedIn(t *testing.T) {
 		code, _ := p.Authenticate(t.Context(), c.peer, c.given, nil)
 		assert.Equal(t, c.code, code, c.name)
 		assert.Equal(t, c.wantUser, c.peer.User, c.name)
+		if code == wire.Success {
+			assert.Equal(t, c.wantUser != "", c.peer.SignedIn != nil, "%s: whether it ends with the session", c.name)
+		}
 	}
+	p = newTestPolicy(t, testOptions{Options: Options{Anonymous: Loopback}, users: []string{"anna"}})
+	peer, name := remotePeer(), "anna"
+	peer.SignedIn = func() string { return "" }
+	code, _ := p.Authenticate(t.Context(), peer, &name, []byte("anna"))
+	require.Equal(t, wire.Success, code)
+	require.Nil(t, peer.SignedIn, "a name and password need no session")
 }
 
 func TestNewChecksRoles(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 )
 
 // Peer is what is known of one connection. The adapter fills it before Authenticate;
-// Policy may set User and Roles there; afterwards it does not change.
+// Policy may set User, Roles and SignedIn there; afterwards it does not change.
 type Peer struct {
 	ID       string // client id, given or assigned
 	User     string // empty: anonymous
@@ -20,7 +20,7 @@ type Peer struct {
 	Local    bool   // loopback, unix socket or in-memory
 	CN       string // common name of the verified client certificate
 	// SignedIn is the user of the browser session that the connection came with, empty when there is none or
-	// it has ended; may be nil.
+	// it has ended; may be nil. Policy sets it to nil where User does not come from it.
 	SignedIn  func() string
 	KeepAlive uint16 // seconds, as agreed; 0 means none
 	Clean     bool   // clean start

@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"testing"
 
@@ -14,7 +15,17 @@ import (
 func TestOverview(t *testing.T) {
 	t.Parallel()
 	a := begin(t, load(t, t.TempDir()))
-	require.Equal(t, byte(0), connect(t, dialTCP(t, a), "kettle", "", ""))
+	nc := dialTCP(t, a)
+	require.Equal(t, byte(0), connect(t, nc, "kettle", "", ""))
+	many := shownFilters + 10
+	subscribe := []byte{0, 1}
+	for i := range many {
+		subscribe = append(subscribe, 0, 4, 'k', '/', byte('0'+i/10), byte('0'+i%10), 0)
+	}
+	_, err := nc.Write(append([]byte{0x82, byte(len(subscribe)%128 + 128), byte(len(subscribe) / 128)}, subscribe...))
+	require.NoError(t, err)
+	_, err = io.ReadFull(nc, make([]byte, 4+many))
+	require.NoError(t, err)
 	resp, err := http.Get("http://" + a.HTTP() + "/api/v1/overview")
 	require.NoError(t, err)
 	defer resp.Body.Close()
@@ -32,6 +43,8 @@ func TestOverview(t *testing.T) {
 	}
 	require.Less(t, i, len(o.Clients))
 	assert.True(t, o.Clients[i].Connected)
+	assert.Len(t, o.Clients[i].Subscriptions, shownFilters)
+	assert.Equal(t, many, o.Clients[i].Filters)
 	assert.Contains(t, o.Clients[i].Address, "127.0.0.1:")
 	assert.Equal(t, []string{"admin"}, o.Clients[i].Roles)
 	assert.Equal(t, len(o.Clients), o.ClientCount)

@@ -167,7 +167,7 @@ func (a *App) startBroker(context.Context) error {
 	}
 	a.broker = b
 	a.memory = broker.NewMemory(b)
-	a.sessions = web.NewSessions(web.SessionOptions{Who: a.who, SignIn: a.checkPassword})
+	a.sessions = web.NewSessions(web.SessionOptions{Who: a.who, SignIn: a.checkPassword, SignedOut: a.endSignedOut})
 	a.ws = broker.NewWebSocket(b, broker.WebSocketOptions{
 		AllowedOrigins:   a.cfg.HTTP.AllowedOrigins,
 		Allow:            a.policy.Gate,

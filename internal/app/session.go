@@ -31,6 +31,14 @@ func (a *App) who(r *http.Request) (int, web.Who) {
 	return 0, who
 }
 
+// signedOut reports whether a peer came in with a session of a browser that has ended.
+func signedOut(p *delivery.Peer) bool { return p.SignedIn != nil && p.SignedIn() == "" }
+
+// endSignedOut ends what came in with sessions that have ended: other tabs of a browser that signed out.
+func (a *App) endSignedOut() {
+	a.engine.Kick(signedOut, wire.NotAuthorized, "signed out")
+}
+
 // checkPassword decides about a sign-in on the page as the broker decides about a client. It answers 0 or
 // the status of the refusal.
 func (a *App) checkPassword(r *http.Request, user, password string) int {

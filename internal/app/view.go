@@ -123,7 +123,7 @@ func picture(m *client.RawMessage) (web.Picture, bool) {
 func (a *App) mayLook(r *http.Request) (int, func() bool) {
 	topic := contract.CameraJPEG.Name
 	status, p := a.signIn(r, topic, func(p *delivery.Peer) bool { return a.policy.MaySubscribe(p, topic) })
-	return status, func() bool { return a.policy.Current(p) }
+	return status, func() bool { return a.policy.Current(p) && !signedOut(p) }
 }
 
 // mayLookHere is mayLook of a process without a broker, which knows no users: this machine may look.

@@ -82,6 +82,55 @@ describe.skipIf(why !== "")("robot", () => {
     await context.close();
   });
 
+  test("the hold ends when commands are not taken any more, though the button is still held", async () => {
+    const { page, context } = await open(browser, robot);
+    await online(page);
+    await page.goto(`http://${robot.http}/#robot`);
+    await page.getByText("By hand").click();
+    let manual = 0;
+    const peer = await robot.peer();
+    peer.on("message", () => manual++);
+    await peer.subscribeAsync("movement/manual");
+    await page.getByLabel("port main").fill("70");
+    // As in Safari, where a button that is pressed has no focus to lose when it is disabled.
+    await page.getByTestId("hold").evaluate((b) => b.addEventListener("mousedown", (e) => e.preventDefault()));
+    await page.getByTestId("hold").hover();
+    await page.mouse.down();
+    await expect.poll(() => manual).toBeGreaterThan(2);
+    await peer.publishAsync("movement/stop", JSON.stringify({ reason: "elsewhere" }), { qos: 1 });
+    await page.getByTestId("stopped").waitFor();
+    await expect.poll(() => page.getByTestId("hold").getAttribute("aria-pressed")).toBe("false");
+    await page.mouse.up();
+    const n = manual;
+    await page.getByRole("button", { name: "Let it move again" }).click();
+    await page.getByTestId("stopped").waitFor({ state: "detached" });
+    await new Promise((r) => setTimeout(r, 500));
+    expect(manual).toBe(n);
+    await peer.endAsync();
+    await context.close();
+  });
+
+  test("a message that the panel is not made for leaves the stop button where it is", async () => {
+    const { page, context } = await open(browser, robot);
+    await online(page);
+    await page.goto(`http://${robot.http}/#robot`);
+    await page.getByTestId("body").waitFor();
+    const peer = await robot.peer();
+    const stops: string[] = [];
+    peer.on("message", (_, payload) => stops.push(payload.toString()));
+    await peer.subscribeAsync("movement/stop");
+    await peer.publishAsync("movement/history", JSON.stringify({ type: "movement.history", data: { requests: [null, 7] } }), { qos: 1 });
+    await page.getByText("This panel failed").waitFor();
+    await page.getByRole("button", { name: "Stop Esc" }).click();
+    await expect.poll(() => stops.length).toBe(1);
+    await page.getByRole("button", { name: "Let it move again" }).click();
+    await page.getByTestId("stopped").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Show it again" }).click();
+    await page.getByTestId("body").waitFor();
+    await peer.endAsync();
+    await context.close();
+  });
+
   test("a calibration is set within its limits and forgotten again", async () => {
     const { page, context } = await open(browser, robot);
     await online(page);

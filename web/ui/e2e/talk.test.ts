@@ -64,7 +64,13 @@ describe.skipIf(why !== "")("talk", () => {
     await page.getByPlaceholder("Say something to TARS").fill("Tell me something long.");
     await page.keyboard.press("Enter");
     await expect.poll(() => page.getByTestId("state").getAttribute("data-state"), { timeout: 15_000 }).toBe("speaking");
+    const peer = await robot.peer();
+    const told: string[] = [];
+    peer.on("message", (topic, payload) => payload.includes('"stop button"') && told.push(topic));
+    await peer.subscribeAsync(["movement/stop", "tts/control"], { qos: 1 });
     await page.keyboard.press("Escape");
+    await expect.poll(() => told.toSorted()).toEqual(["movement/stop", "tts/control"]);
+    await peer.endAsync();
     await page.getByTestId("stopped").waitFor();
     await expect.poll(() => page.getByTestId("state").getAttribute("data-state")).not.toBe("speaking");
     const answer = page.locator('[data-testid="entry"][data-who="robot"]').last();
@@ -137,6 +143,10 @@ describe.skipIf(why !== "")("talk", () => {
     await peer.publishAsync("stt/partial", JSON.stringify({ text: evil }));
     await expect.poll(() => page.getByTestId("partial").textContent()).toContain("<script>");
     expect(await page.title()).toBe("TARS");
+    // What cannot even be made text of is left out, and the next message is heard.
+    await peer.publishAsync("dialogue/text", JSON.stringify({ text: { toString: 1, valueOf: 1 } }), { qos: 1 });
+    await peer.publishAsync("dialogue/text", JSON.stringify({ text: "Still there?" }), { qos: 1 });
+    await expect.poll(() => page.locator('[data-who="user"] p').last().textContent()).toBe("Still there?");
     await peer.endAsync();
     expect(problems).toEqual([]);
     await context.close();

@@ -43,7 +43,10 @@ export function savePrefs(): void {
 export function begin(): () => void {
   const ends = [...robot.listen(bus), ...conversationTopics(bus, talk), ...turnTopics(bus, turns)];
   const tick = setInterval(() => (clock.now = performance.now()), 500);
-  bus.greet = () => void session.load().catch(() => {}); // rights may have changed meanwhile
+  bus.greet = () => {
+    talk.missed();
+    void session.load().catch(() => {}); // rights may have changed meanwhile
+  };
   session.told = (ts) => bus.hint(ts);
   void enter();
   const online = () => bus.again();

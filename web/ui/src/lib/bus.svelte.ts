@@ -102,7 +102,7 @@ export class Bus {
 
   /** again connects at once instead of when the wait is over. */
   again(): void {
-    if (this.link === "online" || this.stopped) return;
+    if (this.link === "online" || this.link === "signin" || this.stopped) return;
     this.attempt = 0;
     this.open();
   }
@@ -184,7 +184,15 @@ export class Bus {
   private deliver(topic: string, payload: Uint8Array, packet: IPublishPacket): void {
     const ids = packet.properties?.subscriptionIdentifier;
     const m: Raw = { topic, payload, props: flat(packet.properties?.userProperties as Record<string, string | string[]> | undefined), retained: packet.retain, qos: packet.qos as 0 | 1 | 2, at: performance.now() };
-    for (const id of Array.isArray(ids) ? ids : [ids ?? 0]) for (const handle of this.subs.get(id)?.handlers ?? []) handle(m);
+    for (const id of Array.isArray(ids) ? ids : [ids ?? 0]) {
+      for (const handle of this.subs.get(id)?.handlers ?? []) {
+        try {
+          handle(m);
+        } catch (err) { // thrown on, it would end the library's reading, and the page would seem connected and hear nothing
+          console.warn(`message on ${topic} not understood: ${(err as Error).message}`);
+        }
+      }
+    }
   }
 
   /** raw subscribes to a filter; what it returns ends that. What is retained comes to each that asks. */

@@ -86,7 +86,8 @@ describe("connection", () => {
     last().emit("close");
     expect(bus.link).toBe("signin");
     vi.advanceTimersByTime(60_000);
-    expect(lines.length).toBe(1);
+    bus.again();
+    expect([lines.length, bus.link]).toEqual([1, "signin"]);
   });
   test("a copy of this tab that takes our id makes us take another", () => {
     bus.start();
@@ -138,6 +139,16 @@ describe("subscriptions", () => {
     endB();
     endB();
     expect(last().unsubscribed).toEqual(["dialogue/state"]);
+  });
+  test("one that fails neither takes the message from others nor ends the connection", () => {
+    const warn = vi.spyOn(console, "warn").mockReturnValue();
+    const heard = vi.fn();
+    bus.on(topics.dialogueState, (m) => void String(m.data.state));
+    bus.on(topics.dialogueState, heard);
+    bus.start();
+    last().emit("connect");
+    last().emit("message", ...message(1, { state: { toString: 1, valueOf: 1 } }));
+    expect([heard.mock.calls.length, warn.mock.calls.length]).toEqual([1, 1]);
   });
   test("what is no object does not reach them, and the clock is set by what is live", () => {
     const heard = vi.fn();

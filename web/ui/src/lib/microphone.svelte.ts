@@ -27,27 +27,29 @@ export class Microphone {
   private context: AudioContext | null = null;
   private stream: MediaStream | null = null;
   private opening: Promise<void> | null = null;
+  /** calls of close: what was being opened before one is not wanted any more */
+  private closes = 0;
   private silence: ReturnType<typeof setInterval> | undefined;
 
   constructor(private readonly bus: Bus) {}
 
-  /** available says whether the browser could give a microphone at all. */
-  get available(): boolean {
-    return window.isSecureContext && !!navigator.mediaDevices?.getUserMedia;
+  /** check reports whether the browser could give a microphone at all, and says in error why not. */
+  check(): boolean {
+    const can = window.isSecureContext && !!navigator.mediaDevices?.getUserMedia;
+    this.error = can ? "" : t.micNeedsHttps;
+    return can;
   }
 
-  /** start sends until stop; push to talk ends hands-free for as long as it lasts. */
+  /** start sends until stop; push to talk ends hands-free. */
   async start(mode: "push" | "hands-free"): Promise<boolean> {
     clearInterval(this.silence);
-    this.error = "";
-    if (!this.available) {
-      this.error = t.micNeedsHttps;
-      return false;
-    }
+    if (!this.check()) return false;
     this.mode = mode;
+    const opening = (this.opening ??= this.open());
     try {
-      await (this.opening ??= this.open());
+      await opening;
     } catch (err) {
+      if (this.opening !== opening) return false; // it was stopped meanwhile
       this.close();
       const name = (err as Error).name;
       this.error = name === "NotAllowedError" ? t.micDenied : name === "NotFoundError" ? t.micNone : t.micFailed((err as Error).message);
@@ -74,26 +76,32 @@ export class Microphone {
   }
 
   private async open(): Promise<void> {
+    const closes = this.closes;
     const stream = await navigator.mediaDevices.getUserMedia({
       audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
     });
+    if (this.closes !== closes) { // stopped while a person was asked; there may be another one by now
+      for (const track of stream.getTracks()) track.stop();
+      return;
+    }
     const context = new AudioContext();
     this.stream = stream;
     this.context = context;
     await context.audioWorklet.addModule(workletURL);
     await context.resume();
+    if (this.closes !== closes) return;
     const node = new AudioWorkletNode(context, "capture", { numberOfInputs: 1, numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
     node.port.onmessage = (e: MessageEvent<{ pcm: Uint8Array; level: number }>) => {
       if (this.mode === "off") return;
       this.level = e.data.level;
       this.send(e.data.pcm);
     };
-    stream.getAudioTracks()[0]?.addEventListener("ended", () => this.close()); // unplugged, or taken back
+    stream.getAudioTracks()[0]?.addEventListener("ended", () => this.stream === stream && this.close()); // unplugged, or taken back
     context.createMediaStreamSource(stream).connect(node);
-    if (this.mode === "off") this.close(); // stopped while it was opened
   }
 
   private close(): void {
+    this.closes++;
     this.mode = "off";
     this.level = 0;
     for (const track of this.stream?.getTracks() ?? []) track.stop();

@@ -85,7 +85,7 @@ export class Watch {
   private async ask(): Promise<void> {
     if (!document.hidden) {
       try {
-        const answer = await fetch("/api/v1/overview", { cache: "no-store" });
+        const answer = await fetch("/api/v1/overview", { cache: "no-store", signal: AbortSignal.timeout(4 * every) });
         if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
         this.take((await answer.json()) as Overview, performance.now());
         this.error = "";

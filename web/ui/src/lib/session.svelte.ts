@@ -11,6 +11,8 @@ interface Answer {
 }
 
 const path = "/api/v1/session";
+/** A request that takes longer is given up, in ms: a link that has changed may leave one without an end. */
+const within = 10_000;
 
 export class Session {
   /** empty: nobody in particular */
@@ -27,7 +29,7 @@ export class Session {
 
   /** load asks who we are; false if that is nobody who may come in. */
   async load(): Promise<boolean> {
-    const answer = await fetch(path, { cache: "no-store" });
+    const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(within) });
     this.told(Date.parse(answer.headers.get("Date") ?? "") / 1000);
     if (answer.status === 401) return false;
     if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
@@ -47,7 +49,8 @@ export class Session {
   }
 
   async signOut(): Promise<void> {
-    await fetch(path, { method: "DELETE" });
+    const answer = await fetch(path, { method: "DELETE", signal: AbortSignal.timeout(within) });
+    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
     this.user = "";
     this.roles = [];
     this.topics = new Set();

@@ -21,6 +21,8 @@ export const t = {
   navigation: "Panels",
   skip: "Skip to the content",
   loading: "Loading…",
+  broken: (why: string) => `This panel failed: ${why}`,
+  again: "Show it again",
   loadFailed: "This part could not be loaded. Is the robot still there?",
 
   stop: "Stop",
@@ -45,7 +47,6 @@ export const t = {
   you: "You",
   someone: "Somebody",
   robot: "TARS",
-  says: (who: string) => `${who}`,
   emptyTalk: "Type something, or hold the microphone and speak.",
   emptyTalkViewer: "What people and the robot say will appear here.",
   composer: "Message to the robot",
@@ -91,6 +92,7 @@ export const t = {
   } as Record<string, string>,
   ms: (n: number) => (n < 10_000 ? `${Math.round(n)} ms` : `${(n / 1000).toFixed(1)} s`),
   running: "running",
+  noEnd: "its end was not heard",
 
   drawing: "The robot, drawn",
   front: "Front",
@@ -161,7 +163,7 @@ export const t = {
   sysHint: "Also the broker's own figures",
   figures: (topics: number, rate: string, total: number) => `${topics} topics, ${rate} messages/s, ${total} messages`,
   skipped: (n: number) => `${n} messages came too fast: counted, and not kept`,
-  refusedTopics: (n: number) => `${n} messages on topics beyond the first 5000: not shown`,
+  refusedTopics: (n: number) => `${n} messages on topics beyond the first 5000 or deeper than 64 levels: not shown`,
   exportShown: "Export what is shown",
   jsonl: "JSON lines",
   csvName: "CSV",
@@ -195,7 +197,6 @@ export const t = {
   field: "Field",
   noNumbers: "There are no numbers in it.",
   olderMessages: "Messages, newest first",
-  close: "Close",
 
   allWell: "Everything that is needed is up.",
   noAnswer: (why: string) => `The robot does not say how it is: ${why}`,
@@ -270,11 +271,9 @@ export const t = {
   signin: "Sign in",
   signout: "Sign out",
   signedInAs: (user: string) => `Signed in as ${user}`,
-  local: "On this machine",
   signinWrong: "Wrong user or password.",
   signinSlow: "Too many attempts; wait a little.",
   signinFailed: (why: string) => `Signing in failed: ${why}`,
-  viewer: "You may look, not touch.",
 
   bytes: (n: number) => (n < 1024 ? `${n} B` : n < 2 ** 20 ? `${(n / 1024).toFixed(1)} KiB` : n < 2 ** 30 ? `${(n / 2 ** 20).toFixed(1)} MiB` : `${(n / 2 ** 30).toFixed(1)} GiB`),
   rate: (n: number) => (n === 0 ? "" : n < 10 ? `${n.toFixed(1)}/s` : `${Math.round(n)}/s`),

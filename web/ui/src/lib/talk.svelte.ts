@@ -58,7 +58,16 @@ export class Conversation {
   /** sent says what became of it. */
   sent(id: string, ok: boolean): void {
     const e = this.byKey.get(`u:${id}`);
-    if (e && (e.state === "sending" || !ok)) e.state = ok ? "done" : "failed";
+    if (e?.state === "sending") e.state = ok ? "done" : "failed"; // what was heard on the bus did arrive
+  }
+
+  /** missed is for a new connection: how what was under way before it ended was not heard. */
+  missed(): void {
+    this.partial = null;
+    for (const e of this.entries) {
+      e.speaking = false;
+      if (e.state === "open") e.state = "cut"; // until there is more of it
+    }
   }
 
   text(m: Incoming<TypedText>): void {

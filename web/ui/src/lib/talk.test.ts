@@ -23,6 +23,12 @@ describe("questions", () => {
     c.sent("t1", false);
     expect(c.entries[0]!.state).toBe("failed");
   });
+  test("one that was heard on the bus was sent, even if the acknowledgement was lost", () => {
+    c.typed("t1", "hello", "page-1", 0);
+    c.text(m({ text: "hello" }));
+    c.sent("t1", false);
+    expect(c.entries[0]!.state).toBe("done");
+  });
   test("others' texts and transcripts come with where they come from; blank ones do not", () => {
     c.text(m({ text: "hi" }, { turn: "t2", origin: "page-2" }));
     c.heard(m({ text: "what ti" }));
@@ -88,6 +94,16 @@ describe("answers", () => {
     expect(c.entries[0]).toMatchObject({ speaking: false, state: "cut" });
     c.speech(m({ event: "speaking_start", utt_id: "unknown" }));
     expect(c.entries).toHaveLength(1);
+  });
+  test("nothing goes on for ever when its end was missed", () => {
+    c.stream(m({ id: "u1", seq: 0, delta: "It is " }));
+    c.speech(m({ event: "speaking_start", utt_id: "u1" }));
+    c.heard(m({ text: "…" }));
+    c.missed();
+    expect(c.entries[0]).toMatchObject({ state: "cut", speaking: false });
+    expect(c.partial).toBeNull();
+    c.stream(m({ id: "u1", seq: 3, delta: "noon.", done: true }));
+    expect(c.entries[0]).toMatchObject({ state: "done", gap: true, text: "It is noon." });
   });
   test("tools are named, whether called before the first words or behind them", () => {
     c.tool(m({ call_id: "1", name: "mcp__tars-movement__wave" }));

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Raw } from "./bus.svelte";
-import { keptPerSecond, maxHistory, maxPayload, maxTopics, stored, Tree } from "./tree";
+import { keptPerSecond, maxDepth, maxHistory, maxPayload, maxTopics, stored, Tree } from "./tree";
 
 const m = (topic: string, payload: string | Uint8Array = "x", o: Partial<Raw> = {}): Raw => ({
   topic, payload: typeof payload === "string" ? new TextEncoder().encode(payload) : payload, props: {}, retained: false, qos: 0, at: 0, ...o,
@@ -37,6 +37,13 @@ describe("limits", () => {
   test("topics beyond the limit are counted and not kept", () => {
     for (let i = 0; i < maxTopics + 10; i++) tree.add(m(`t${i}`));
     expect([tree.topics, tree.refused, tree.root.total]).toEqual([maxTopics, 10, maxTopics + 10]);
+  });
+  test("topics that are too deep are counted, and not taken for others", () => {
+    const deep = Array.from({ length: maxDepth }, () => "a").join("/");
+    tree.add(m(`${deep}/b`));
+    expect([tree.topics, tree.refused, tree.root.total]).toEqual([0, 1, 1]);
+    tree.add(m(deep));
+    expect(tree.find(deep)!.count).toBe(1);
   });
   test("a history has an end", () => {
     for (let i = 0; i < 200; i++) tree.add(m("a", String(i), { at: i * 1000 }));
@@ -89,6 +96,12 @@ test("the judge's word on the latest message is kept", () => {
   tree.add(m("a", "xx"));
   expect(tree.find("a")!.wrong).toBe("too long");
   tree.add(m("a", "x"));
+  expect(tree.find("a")!.wrong).toBe("");
+});
+
+test("what was cut is not judged", () => {
+  tree.judge = () => "no JSON object";
+  tree.add(m("a", "x".repeat(maxPayload + 1)));
   expect(tree.find("a")!.wrong).toBe("");
 });
 

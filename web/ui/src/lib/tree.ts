@@ -5,6 +5,8 @@ import { parse, record } from "./message";
 
 /** Limits. */
 export const maxTopics = 5000;
+/** levels of a topic */
+export const maxDepth = 64;
 export const maxHistory = 50;
 /** bytes that all histories may hold */
 export const maxBytes = 48 << 20;
@@ -92,7 +94,7 @@ export class Tree {
     const cut = m.payload.length > maxPayload;
     // A copy: the library's slices hold all that came in the same frame.
     const payload = m.payload.slice(0, cut ? maxPayload : undefined);
-    n.wrong = this.judge(m.topic, payload);
+    n.wrong = cut ? "" : this.judge(m.topic, payload); // of a part nobody can say
     n.history.push({ payload, size: m.payload.length, retained: m.retained, props: m.props, at: m.at });
     this.held += payload.length;
     if (n.history.length > maxHistory) this.drop(n, 0);
@@ -115,7 +117,9 @@ export class Tree {
   private path(topic: string): Node[] | null {
     const path: Node[] = [];
     let at = this.root;
-    for (const name of topic.split("/").slice(0, 64)) {
+    const names = topic.split("/", maxDepth + 1);
+    if (names.length > maxDepth) return null;
+    for (const name of names) {
       let next = at.children.get(name);
       if (!next) {
         if (this.topics >= maxTopics) return null;
