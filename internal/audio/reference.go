@@ -92,8 +92,11 @@ func (r *Reference) Sound(site string, from time.Time, pcm []int16) bool {
 	return any
 }
 
+// sample counts whole seconds by themselves: nanoseconds times Rate are more than an int64 holds after
+// six days.
 func (r *Reference) sample(at time.Time) int64 {
-	return int64(at.Sub(r.epoch)) * Rate / int64(time.Second)
+	d := at.Sub(r.epoch)
+	return int64(d/time.Second)*Rate + int64(d%time.Second)*Rate/int64(time.Second)
 }
 
 // site finds the memory of a site, or makes it. It is nil for a rate that cannot be.
