@@ -234,6 +234,14 @@ func TestSites(t *testing.T) {
 	assert.Equal(t, "page-1", turnOf(e.Props).Origin)
 }
 
+// TestAnswerToTypedText: it is heard in the room, so a call there interrupts it.
+func TestAnswerToTypedText(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	publish(h, "page-1", contract.TTSStatus, contract.SpeechStatus{Event: contract.SpeakingStart, UttID: new("u1")})
+	h.interrupt("u1")
+}
+
 // TestDeadMicrophone: health names the one that gives nothing, and is well again when it does.
 func TestDeadMicrophone(t *testing.T) {
 	t.Parallel()
