@@ -183,6 +183,26 @@ func TestTrain(t *testing.T) {
 	assert.Equal(t, files[0].Bytes(), files[1].Bytes())
 }
 
+// TestJudgingKeepsLittle: a day of sound does not need the memory for it.
+func TestJudgingKeepsLittle(t *testing.T) {
+	t.Parallel()
+	if !flite.BuiltIn() {
+		t.Skip(flite.ErrNoProgram)
+	}
+	chain := enginetest.Open(t, openwakeword.Open, openwakeword.ErrNoWeights)
+	s, talkers, err := newStudio("")
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, s.close()) }()
+	c := testCast(recordings{})
+	c.talkers = talkers
+	o := Options{Evaluate: time.Minute, Log: func(string, ...any) {}}
+	judge, report := &run{o: o, studio: s, chain: chain, cast: *c, portion: 1}, Report{}
+	require.NoError(t, judge.falseHits(t.Context(), openwakeword.NewHead("hey tars", 0.5, 1), &report))
+	assert.GreaterOrEqual(t, report.Evaluated, time.Minute)
+	assert.LessOrEqual(t, len(s.sounds), poolShare, "the lines of one scene")
+	assert.NotEmpty(t, report.Loudest)
+}
+
 func TestTrainEnds(t *testing.T) {
 	t.Parallel()
 	if !flite.BuiltIn() {
