@@ -126,6 +126,8 @@ func TestThreshold(t *testing.T) {
 	assert.InDelta(t, 0.882, threshold([]heard{h}, head), 0.001, "above everything else")
 	h.calls[0].end = 36 * chunk // the other one is the call
 	assert.InDelta(t, 0.881, threshold([]heard{h}, head), 0.001, "but not above the calls")
+	h.calls[0].end = 41 * chunk
+	assert.Less(t, h.judge(head).calls[0], 0.7, "what comes 0.8 s behind it is no detection of it")
 	even := []heard{{features: make([]float32, 20*dim)}}
 	assert.InDelta(t, 0.501, threshold(even, openwakeword.NewHead("x", 0.5, 1)), 1e-6, "without a call")
 	assert.InDelta(t, leastThreshold, threshold(nil, head), 1e-6, "and without anything")
