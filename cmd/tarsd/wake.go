@@ -50,7 +50,7 @@ func (c wakeTrainCmd) Run(ctx context.Context, std stdio) error {
 	}
 	head, report, err := waketrain.Train(ctx, o)
 	if err == nil {
-		err = head.Write(f)
+		err = errors.Join(head.Write(f), f.Chmod(0o644)) // who serves is often another user
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), c.Out)

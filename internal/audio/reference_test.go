@@ -85,6 +85,22 @@ func TestReferenceResamples(t *testing.T) {
 	r.Played("room", tone, 1, at) // no rate that there is
 }
 
+// TestReferenceLasts: a robot that runs for weeks, or for years, still knows what it says.
+func TestReferenceLasts(t *testing.T) {
+	t.Parallel()
+	r := NewReference()
+	got := make([]int16, 6)
+	for _, days := range []int{6, 7, 14, 30, 3650} {
+		at := r.epoch.Add(time.Duration(days) * 24 * time.Hour)
+		r.Played("room", ramp(1, 320), Rate, at)
+		assert.True(t, r.Sound("room", at.Add(Duration(317, Rate)), got), "after %d days", days)
+		assert.Equal(t, []int16{318, 319, 320, 0, 0, 0}, got, "after %d days", days)
+		r.Cut("room", at.Add(Duration(318, Rate)))
+		assert.True(t, r.Sound("room", at.Add(Duration(317, Rate)), got), "after %d days", days)
+		assert.Equal(t, []int16{318, 0, 0, 0, 0, 0}, got, "after %d days", days)
+	}
+}
+
 // TestReferenceIsBounded: a page that changes its name each time costs nothing.
 func TestReferenceIsBounded(t *testing.T) {
 	t.Parallel()

@@ -98,7 +98,7 @@ func readOne(root *os.Root, name string, limit int) ([]int16, error) {
 	if err != nil {
 		return nil, err
 	}
-	if pcm, err = resample(pcm, rate, audio.Rate); err != nil {
+	if pcm, err = audio.Resample(pcm, rate, audio.Rate); err != nil {
 		return nil, err
 	}
 	if len(pcm) > limit {

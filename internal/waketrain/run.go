@@ -76,6 +76,8 @@ type run struct {
 	studio *studio
 	cast   cast
 	chain  *openwakeword.Chain
+	// portion is of how many scenes without the phrase the sound is kept at once.
+	portion int
 }
 
 // Train makes a head and says how good it is.
@@ -100,7 +102,7 @@ func Train(ctx context.Context, o Options) (head *openwakeword.Head, report Repo
 		return nil, report, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	t := &run{o: o, studio: s, chain: chain, cast: cast{
+	t := &run{o: o, studio: s, chain: chain, portion: 40, cast: cast{
 		phrase: strings.Join(ws, " "), words: ws, nearly: nearly(ws), talkers: talkers, records: records,
 	}}
 	return t.train(ctx)
@@ -262,17 +264,16 @@ func (t *run) recordedScenes() (out []scene) {
 
 // falseHits streams sound without the phrase: three quarters of it ordinary sentences, the rest noise alone.
 func (t *run) falseHits(ctx context.Context, head *openwakeword.Head, r *Report) error {
-	const portion = 40 // scenes, so that not all of the sound is kept at once
 	at := float64(head.Threshold)
 	for n := uint64(0); r.Evaluated < t.o.Evaluate; n++ {
 		left := int((t.o.Evaluate-r.Evaluated)/(sceneTime/audio.Rate*time.Second)) + 1
-		plan := t.cast.plan(t.o.Seed+100+n, forJudging, min(portion, left), 0, 0)
+		plan := t.cast.plan(t.o.Seed+100+n, forJudging, min(t.portion, left), 0, 0)
 		for i := range plan {
 			if i%4 == 3 {
 				plan[i].said, plan[i].behind, plan[i].length, plan[i].snr = nil, nil, sceneTime, 0
 			}
 		}
-		have := len(t.studio.sounds)
+		clear(t.studio.sounds) // no line of a portion before comes again
 		err := t.play(ctx, "judging: everything else", plan, func(h heard) {
 			r.Evaluated += audio.Duration(h.chunks()*chunk, audio.Rate)
 			for _, s := range h.judge(head).others {
@@ -287,9 +288,6 @@ func (t *run) falseHits(ctx context.Context, head *openwakeword.Head, r *Report)
 		}
 		slices.SortFunc(r.Loudest, func(a, b float64) int { return int(b*1e6) - int(a*1e6) })
 		r.Loudest = r.Loudest[:min(len(r.Loudest), 10)]
-		if len(t.studio.sounds) > have+5000 {
-			clear(t.studio.sounds)
-		}
 	}
 	return nil
 }

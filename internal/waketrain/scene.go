@@ -276,7 +276,7 @@ func (s *studio) utter(u *utterance) (x []float32, end int, err error) {
 		end = max(len(sound)-len(s.sounds[u.rest]), audio.Rate/5)
 	}
 	if u.speed != 100 {
-		if sound, err = resample(sound, audio.Rate*u.speed/100, audio.Rate); err != nil {
+		if sound, err = audio.Resample(sound, audio.Rate*u.speed/100, audio.Rate); err != nil {
 			return nil, 0, fmt.Errorf("speed of %d %%: %w", u.speed, err)
 		}
 		end = end * 100 / u.speed

@@ -159,24 +159,13 @@ func (s *studio) speak(ctx context.Context, espeak string, l line) ([]int16, err
 	if err != nil {
 		return nil, err
 	}
-	if pcm, err = resample(pcm, rate, audio.Rate); err != nil {
+	if pcm, err = audio.Resample(pcm, rate, audio.Rate); err != nil {
 		return nil, err
 	}
 	if pcm = trim(pcm); len(pcm) == 0 {
 		return nil, errors.New("no sound")
 	}
 	return pcm, nil
-}
-
-func resample(pcm []int16, from, to int) ([]int16, error) {
-	if from == to || len(pcm) == 0 {
-		return pcm, nil
-	}
-	r, err := audio.NewResampler(from, to)
-	if err != nil {
-		return nil, err
-	}
-	return r.Flush(r.Process(nil, pcm)), nil
 }
 
 // trim takes off what is before and behind the speech: all that is 40 dB below the loudest 10 ms.

@@ -126,6 +126,8 @@ func TestThreshold(t *testing.T) {
 	assert.InDelta(t, 0.882, threshold([]heard{h}, head), 0.001, "above everything else")
 	h.calls[0].end = 36 * chunk // the other one is the call
 	assert.InDelta(t, 0.881, threshold([]heard{h}, head), 0.001, "but not above the calls")
+	h.calls[0].end = 41 * chunk
+	assert.Less(t, h.judge(head).calls[0], 0.7, "what comes 0.8 s behind it is no detection of it")
 	even := []heard{{features: make([]float32, 20*dim)}}
 	assert.InDelta(t, 0.501, threshold(even, openwakeword.NewHead("x", 0.5, 1)), 1e-6, "without a call")
 	assert.InDelta(t, leastThreshold, threshold(nil, head), 1e-6, "and without anything")
@@ -181,6 +183,26 @@ func TestTrain(t *testing.T) {
 		t.Log(text)
 	}
 	assert.Equal(t, files[0].Bytes(), files[1].Bytes())
+}
+
+// TestJudgingKeepsLittle: a day of sound does not need the memory for it.
+func TestJudgingKeepsLittle(t *testing.T) {
+	t.Parallel()
+	if !flite.BuiltIn() {
+		t.Skip(flite.ErrNoProgram)
+	}
+	chain := enginetest.Open(t, openwakeword.Open, openwakeword.ErrNoWeights)
+	s, talkers, err := newStudio("")
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, s.close()) }()
+	c := testCast(recordings{})
+	c.talkers = talkers
+	o := Options{Evaluate: time.Minute, Log: func(string, ...any) {}}
+	judge, report := &run{o: o, studio: s, chain: chain, cast: *c, portion: 1}, Report{}
+	require.NoError(t, judge.falseHits(t.Context(), openwakeword.NewHead("hey tars", 0.5, 1), &report))
+	assert.GreaterOrEqual(t, report.Evaluated, time.Minute)
+	assert.LessOrEqual(t, len(s.sounds), poolShare, "the lines of one scene")
+	assert.NotEmpty(t, report.Loudest)
 }
 
 func TestTrainEnds(t *testing.T) {

@@ -157,6 +157,7 @@ func (out *output) put(ctx context.Context, pcm []int16) error {
 		out.mu.Lock()
 		sink, rate, local := out.sink, out.rate, out.site == ""
 		out.mu.Unlock()
+		began := time.Now()
 		within, cancel := context.WithTimeout(ctx, writeLimit)
 		err := sink.Write(within, pcm)
 		cancel()
@@ -164,7 +165,7 @@ func (out *output) put(ctx context.Context, pcm []int16) error {
 			out.wrote(pcm, rate)
 			return nil
 		}
-		again := time.Since(out.failed) > deadWithin // what comes and goes within a moment is no device
+		again := began.Sub(out.failed) > deadWithin // what comes and goes within a moment is no device, nor what hangs twice
 		out.failed = time.Now()
 		switch {
 		case ctx.Err() != nil:

@@ -383,7 +383,9 @@ func TestDeviceThatOnlyEndsBadly(t *testing.T) {
 
 func TestNoDeviceIsFine(t *testing.T) {
 	t.Parallel()
+	ref := audio.NewReference()
 	h := newHouse(t, func(o *Options) {
+		o.Reference = ref
 		o.OpenSink = func(context.Context, string, int) (audio.Sink, error) {
 			return nil, fmt.Errorf("%w: none", audio.ErrNoDevice)
 		}
@@ -394,6 +396,7 @@ func TestNoDeviceIsFine(t *testing.T) {
 	h.next("speaking_start", "a")
 	h.next("speaking_end", "a")
 	assert.GreaterOrEqual(t, time.Since(begin), 950*time.Millisecond)
+	assert.False(t, ref.Sound("room", begin, make([]int16, audio.Samples(time.Since(begin), audio.Rate))), "no microphone hears that")
 	ok := health.Find(t, func(m client.Message[contract.HealthPing]) bool {
 		return m.Data.Event != nil && strings.Contains(*m.Data.Event, "no sound device")
 	}).Data

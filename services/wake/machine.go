@@ -153,7 +153,7 @@ func (m *machine) speaking(now time.Time, site string) *speech {
 // detected handles a call.
 func (m *machine) detected(now time.Time, d detection) {
 	over := m.speaking(now, d.site)
-	again := m.state == interrupted && m.call.site == d.site && over == nil
+	again := m.paused != nil && m.call.site == d.site && over == nil
 	if !again {
 		m.release(reasonResume) // somebody else's call does not end what is paused
 	}
@@ -164,7 +164,8 @@ func (m *machine) detected(now time.Time, d detection) {
 		m.event(contract.WakeInterrupt, causeDouble, over, &d)
 		m.openMic()
 		m.command(contract.ActionPause, reasonPause, over)
-	case again:
+	case again: // also when what was said in between has led to nothing yet
+		m.state = interrupted
 		m.event(contract.WakeInterrupt, causeDouble, m.paused, &d)
 		m.openMic()
 	default:

@@ -184,6 +184,10 @@ func TestInterrupt(t *testing.T) {
 		"again": func(s *stage) {
 			s.after(2*time.Second).wake().expect(interrupted, "interrupt double_wake u1", "unmute wake 8000").after(2*time.Second).expect(interrupted).after(time.Second).expect(idle, "resume timeout u1", "resume wake_resume u1")
 		},
+		"again, and nobody has answered": func(s *stage) {
+			s.hears("hm, no").expect(settling).after(time.Second).wake().expect(interrupted, "interrupt double_wake u1", "unmute wake 8000")
+			s.hears("what time is it").expect(settling).status("stopped", "u1").expect(idle)
+		},
 		"called from elsewhere": func(s *stage) {
 			s.m.detected(s.now, detection{site: "page"})
 			s.expect(listening, "resume wake_resume u1", "wake wake_phrase", "unmute wake 8000")

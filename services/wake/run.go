@@ -69,7 +69,7 @@ func newRun(o *Options, rt services.Runtime) *run {
 
 func (r *run) subscribe() error {
 	_, e1 := client.Subscribe(r.bus, contract.TTSStatus, func(ctx context.Context, m client.Message[contract.SpeechStatus]) error {
-		s := speech{utt: contract.Value(m.Data.UttID), site: siteOf(ctx), ack: contract.Value(m.Data.WakeAck)}
+		s := speech{utt: contract.Value(m.Data.UttID), site: r.heardIn(siteOf(ctx)), ack: contract.Value(m.Data.WakeAck)}
 		return r.send(ctx, func(now time.Time) { r.m.spoken(now, m.Data.Event, s) })
 	})
 	_, e2 := client.Subscribe(r.bus, contract.STTFinal, func(ctx context.Context, m client.Message[contract.FinalTranscript]) error {
@@ -87,6 +87,17 @@ func siteOf(ctx context.Context) string {
 		return s
 	}
 	return room
+}
+
+// heardIn is where what the robot says to an origin is heard: who has no microphone, such as a page on which
+// somebody types, has no speaker either, and is answered in the room.
+func (r *run) heardIn(origin string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mics[origin] == nil {
+		return room
+	}
+	return origin
 }
 
 // send hands an event to the loop.

@@ -188,6 +188,18 @@ func TestServiceInterrupt(t *testing.T) {
 	assert.Equal(t, "u1", *e.Data.TTSID)
 }
 
+// TestEndResumes: what is paused when the service ends goes on; nobody else would say so.
+func TestEndResumes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(o *Options) { o.InterruptWindow = time.Minute })
+	h.speaks("speaking_start", "u1")
+	h.interrupt("u1")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	require.NoError(t, h.sup.Stop(ctx))
+	h.commanded("resume", "u1")
+}
+
 // interrupt calls while an utterance is spoken.
 func (h *house) interrupt(utt string) {
 	h.t.Helper()
@@ -234,6 +246,14 @@ func TestSites(t *testing.T) {
 	assert.Equal(t, "page-1", turnOf(e.Props).Origin)
 }
 
+// TestAnswerToTypedText: it is heard in the room, so a call there interrupts it.
+func TestAnswerToTypedText(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	publish(h, "page-1", contract.TTSStatus, contract.SpeechStatus{Event: contract.SpeakingStart, UttID: new("u1")})
+	h.interrupt("u1")
+}
+
 // TestDeadMicrophone: health names the one that gives nothing, and is well again when it does.
 func TestDeadMicrophone(t *testing.T) {
 	t.Parallel()
@@ -241,9 +261,11 @@ func TestDeadMicrophone(t *testing.T) {
 		o.Stall = 300 * time.Millisecond
 		o.Microphones.(*sites).mouths["page-1"] = &mouth{frames: make(chan audio.Frame, 10)}
 	})
-	p := h.wellness("no microphone")
+	p := h.health.Find(t, func(m client.Message[contract.HealthPing]) bool { // before it there may be one, or none
+		return contract.Value(m.Data.Err) == "no sound from page-1, room"
+	}).Data
 	assert.True(t, p.OK, "a machine without one is well")
-	assert.Equal(t, "no sound from page-1, room", *p.Err)
+	assert.Equal(t, "no microphone", *p.Event)
 	ended := make(chan struct{})
 	end := sync.OnceFunc(func() { close(ended) })
 	defer end()

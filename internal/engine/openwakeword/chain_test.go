@@ -98,6 +98,24 @@ func TestExtremes(t *testing.T) {
 	}
 }
 
+// TestResetForgetsScores: the mean after a reset has nothing of what was before.
+func TestResetForgetsScores(t *testing.T) {
+	t.Parallel()
+	d := NewDetector(open(t), NewHead("x", 0.5, 1)) // each score is a half
+	chunk := make([]int16, ChunkSamples)
+	for range 2 {
+		var got []float32
+		for range 12 {
+			if s := d.Process(chunk); s > 0 {
+				got = append(got, s)
+			}
+		}
+		require.Greater(t, len(got), 3)
+		assert.InDeltaSlice(t, []float32{0.5 / 3, 1. / 3, 0.5, 0.5}, got[:4], 1e-6)
+		d.Reset()
+	}
+}
+
 func TestNoAllocations(t *testing.T) {
 	d := NewDetector(open(t), NewHead("x", 0.5, 32))
 	chunk := enginetest.Speech(t)[4000 : 4000+ChunkSamples]
