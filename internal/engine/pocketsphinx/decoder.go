@@ -66,7 +66,7 @@ func (e *Engine) newDecoder() (_ *Decoder, err error) {
 	d := &Decoder{engine: e}
 	c := wazero.NewModuleConfig().WithName("").WithStderr(&d.said).WithStartFunctions("_initialize").
 		WithFSConfig(wazero.NewFSConfig().WithFSMount(e.model, "/m"))
-	d.mod, err = e.runtime.InstantiateModule(wasmmem.Context(ctx, maxMemory), e.program, c)
+	d.mod, err = wasmmem.Instantiate(ctx, e.runtime, e.program, c, maxMemory)
 	if err != nil {
 		return nil, fmt.Errorf("start pocketsphinx: %w", err)
 	}
