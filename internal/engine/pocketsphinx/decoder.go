@@ -337,20 +337,24 @@ const scoreUnit = logUnit * 1024
 // Release gives the decoder back; it may not be used after that. An utterance that was not ended
 // is ended in the background.
 func (d *Decoder) Release() {
+	if !d.engine.begin() {
+		return // Close has freed it, or is about to
+	}
+	go func() { // Close waits for it
+		defer d.engine.work.Done()
+		d.engine.give(d, d.rest())
+	}()
+}
+
+// rest ends what was not ended, and reports whether the decoder can be used again.
+func (d *Decoder) rest() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	keep := !d.broken
-	if !keep || !d.open {
-		d.engine.work.Go(func() { d.engine.give(d, keep) })
-		return
-	}
-	d.engine.work.Go(func() {
-		d.mu.Lock()
-		_, err := d.call("pw_end")
+	if d.open {
 		d.open = false
-		d.mu.Unlock()
-		d.engine.give(d, err == nil)
-	})
+		_, _ = d.call("pw_end") // an error breaks it
+	}
+	return !d.broken
 }
 
 // get calls a function of the program whose results may be negative.

@@ -294,6 +294,19 @@ func TestCloseWhileHeard(t *testing.T) {
 	wg.Wait()
 }
 
+// TestReleaseWhenClosed: what Close waits for does not grow any more, as sync.WaitGroup wants it.
+func TestReleaseWhenClosed(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Open(t, Open, ErrMissing)
+	d, err := e.Decoder(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, d.Begin())
+	require.NoError(t, e.Close())
+	d.Release()
+	e.work.Wait()
+	assert.Len(t, e.slots, 1, "it was not given back")
+}
+
 // TestEqualsNative compares with the same sources compiled for amd64, see testdata/record.sh.
 func TestEqualsNative(t *testing.T) {
 	t.Parallel()
