@@ -38,9 +38,10 @@ func (e *tone) Close() error { return nil }
 func (e *tone) Speak(ctx context.Context, t voice.Text, emit func(voice.Sound) error) error {
 	e.mu.Lock()
 	e.said = append(e.said, t)
+	fail := e.fail
 	e.mu.Unlock()
-	if e.fail != nil {
-		return e.fail
+	if fail != nil {
+		return fail
 	}
 	for n := 0; n < len(t.Text) || strings.Contains(t.Text, "for ever"); n++ {
 		if err := emit(voice.Sound{Rate: e.rate, PCM: hum(100)}); err != nil {
@@ -51,6 +52,13 @@ func (e *tone) Speak(ctx context.Context, t voice.Text, emit func(voice.Sound) e
 		}
 	}
 	return nil
+}
+
+// breaks has it fail from now on.
+func (e *tone) breaks(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fail = err
 }
 
 func (e *tone) texts() []voice.Text {
