@@ -2,8 +2,12 @@ package wyoming
 
 import (
 	"errors"
+	"net"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -31,4 +35,40 @@ func TestSynthesizeStreamHasOneRate(t *testing.T) {
 	assert.InDelta(t, 100*len("This is the second one.")*22050/16000, n, 20)
 	p.next(proto.TypeSynthesizeStopped, nil)
 	require.Len(t, spare.texts(), 1)
+}
+
+// TestHearTime: who begins to speak and does not end does not keep a recogniser.
+func TestHearTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &scribe{}
+		h := &host{o: offer(t, &tone{rate: 16000}, r), recogniser: r}
+		ours, theirs := net.Pipe()
+		server := proto.Server{Handle: h.handle, Log: zerolog.Nop()}
+		served := make(chan error, 1)
+		go func() {
+			served <- server.ServeConn(t.Context(), proto.NewConn(ours, proto.Options{ReadTime: idleTime, WriteTime: writeTime}))
+		}()
+		p := &peer{t, proto.NewConn(theirs, proto.Options{}), theirs}
+		p.send(proto.TypeTranscribe, nil)
+		p.send(proto.TypeAudioStart, proto.Mono16(16000))
+		p.sound(16000, 1, hum(320))
+		time.Sleep(hearTime - time.Second)
+		p.send(proto.TypeAudioStop, nil)
+		p.next(proto.TypeTranscript, nil)
+		time.Sleep(time.Minute) // what was heard to its end is over
+
+		p.send(proto.TypeAudioStart, proto.Mono16(16000))
+		begin := time.Now()
+		for range 2 { // it is not silent
+			time.Sleep(time.Minute)
+			p.send(proto.TypePing, nil)
+			p.next(proto.TypePong, nil)
+		}
+		p.fails("no audio-stop in 3m0s")
+		assert.Equal(t, hearTime, time.Since(begin))
+		require.ErrorContains(t, <-served, "no audio-stop")
+		assert.Zero(t, r.open.Load())
+		require.NoError(t, p.c.Close())
+	})
 }
