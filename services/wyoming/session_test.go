@@ -41,7 +41,7 @@ func TestSynthesizeStreamHasOneRate(t *testing.T) {
 func TestHearTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := &scribe{}
+		r := &scribe{slow: 2 * time.Second}
 		h := &host{o: offer(t, &tone{rate: 16000}, r), recogniser: r}
 		ours, theirs := net.Pipe()
 		server := proto.Server{Handle: h.handle, Log: zerolog.Nop()}
@@ -56,7 +56,7 @@ func TestHearTime(t *testing.T) {
 		time.Sleep(hearTime - time.Second)
 		p.send(proto.TypeAudioStop, nil)
 		p.next(proto.TypeTranscript, nil)
-		time.Sleep(time.Minute) // what was heard to its end is over
+		time.Sleep(time.Minute) // what was heard to its end is over, also when the text takes a while
 
 		p.send(proto.TypeAudioStart, proto.Mono16(16000))
 		begin := time.Now()

@@ -79,6 +79,7 @@ func hum(n int) []int16 {
 type scribe struct {
 	open   atomic.Int32 // streams
 	fail   string       // begin, feed or finish
+	slow   time.Duration
 	closed atomic.Bool
 }
 
@@ -113,6 +114,7 @@ func (s *notes) Feed(_ context.Context, pcm []int16) error {
 func (s *notes) Partial(context.Context) (string, error) { return "", nil }
 
 func (s *notes) Finish(context.Context) (recognise.Result, error) {
+	<-time.After(s.r.slow)
 	if s.r.fail == "finish" {
 		return recognise.Result{}, errors.New("no ear today")
 	}
