@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,7 +62,9 @@ func tgz(t *testing.T, files ...string) []byte {
 		_, err := w.Write([]byte(files[i+1]))
 		require.NoError(t, err)
 	}
-	require.NoError(t, w.WriteHeader(&tar.Header{Name: "package/link", Linkname: "/etc/passwd", Typeflag: tar.TypeSymlink}))
+	if strings.HasPrefix(files[0], "package/") {
+		require.NoError(t, w.WriteHeader(&tar.Header{Name: "package/link", Linkname: "/etc/passwd", Typeflag: tar.TypeSymlink}))
+	}
 	require.NoError(t, w.Close())
 	require.NoError(t, z.Close())
 	return b.Bytes()
@@ -222,6 +225,25 @@ func TestSourceIsNotBuilt(t *testing.T) {
 	metadata, err := os.ReadFile(filepath.Join(dir, info, "METADATA"))
 	require.NoError(t, err)
 	assert.Contains(t, string(metadata), "Name: thing\nVersion: 1.2\n")
+}
+
+// TestSourceIsCheckedFirst has pip fetch a source distribution that is not the one of the table, and wants
+// code of its own to be run.
+func TestSourceIsCheckedFirst(t *testing.T) {
+	if exec.Command("python3", "-m", "pip", "--version").Run() != nil {
+		t.Skip("no pip")
+	}
+	dir, marker := t.TempDir(), filepath.Join(t.TempDir(), "it-ran")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "thing-1.2.tar.gz"), tgz(t,
+		"thing-1.2/PKG-INFO", "Metadata-Version: 2.1\nName: thing\nVersion: 1.2\n",
+		"thing-1.2/pyproject.toml", "[build-system]\nrequires = []\nbuild-backend = \"evil\"\nbackend-path = [\".\"]\n",
+		"thing-1.2/evil.py", "open("+strconv.Quote(marker)+", \"w\")\n"), 0o600))
+	t.Setenv("PIP_NO_INDEX", "1")
+	t.Setenv("PIP_FIND_LINKS", dir)
+	a := archive{Kind: "pypi-source", Package: "thing", Version: "1.2", SHA256: strings.Repeat("0", 64), Backend: "some.build"}
+	_, err := client{}.fetch(t.Context(), a, t.TempDir())
+	assert.NoFileExists(t, marker)
+	require.ErrorContains(t, err, "Got ") // the sum that it has; pip says so in its last line
 }
 
 func TestClientFails(t *testing.T) {

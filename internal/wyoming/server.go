@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -52,6 +53,9 @@ func removeStale(path string) error {
 	if err == nil {
 		c.Close()
 		return fmt.Errorf("listen at unix://%s: somebody serves there", path)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) { // such as somebody who is too busy to answer
+		return fmt.Errorf("listen at unix://%s: it is not certain that nobody serves there: %w", path, err)
 	}
 	return os.Remove(path)
 }

@@ -15,6 +15,7 @@ import (
 // Bounds of what is heard.
 const (
 	maxUtterance = 2 * time.Minute  // of one request to transcribe
+	hearTime     = 3 * time.Minute  // from its beginning to its audio-stop: it holds a recogniser, of which there are few
 	finishTime   = 30 * time.Second // from its end to the text
 	again        = 2 * time.Second  // of sound between two detections: one phrase scores for several chunks
 	wakeChunk    = 1280             // samples that a Detector takes
@@ -123,7 +124,8 @@ type transcription struct {
 	c      *proto.Conn
 	lang   string
 	stream recognise.Stream
-	left   int // samples
+	left   int         // samples
+	late   *time.Timer // gives the connection up
 }
 
 func (s *session) transcribe(ctx context.Context) (hearer, error) {
@@ -140,7 +142,8 @@ func (s *session) transcribe(ctx context.Context) (hearer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &transcription{c: s.c, lang: q.Language, stream: stream, left: audio.Samples(maxUtterance, audio.Rate)}, nil
+	late := time.AfterFunc(hearTime, func() { s.giveUp(fmt.Errorf("transcribe: no audio-stop in %v", hearTime)) })
+	return &transcription{c: s.c, lang: q.Language, stream: stream, left: audio.Samples(maxUtterance, audio.Rate), late: late}, nil
 }
 
 func (t *transcription) hear(ctx context.Context, pcm []int16, _ int64) error {
@@ -151,6 +154,7 @@ func (t *transcription) hear(ctx context.Context, pcm []int16, _ int64) error {
 }
 
 func (t *transcription) ends(ctx context.Context) error {
+	t.late.Stop()
 	in, cancel := context.WithTimeoutCause(ctx, finishTime, fmt.Errorf("transcribe: no text in %v", finishTime))
 	defer cancel()
 	r, err := t.stream.Finish(in)
@@ -166,7 +170,10 @@ func (t *transcription) ends(ctx context.Context) error {
 	return t.c.Write(ctx, proto.New(proto.TypeTranscript, proto.Transcript{Text: r.Text, Language: r.Lang}))
 }
 
-func (t *transcription) close() { _ = t.stream.Close() } // nobody to tell
+func (t *transcription) close() {
+	t.late.Stop()
+	_ = t.stream.Close() // nobody to tell
+}
 
 // detection is sound in which a phrase may be spoken.
 type detection struct {

@@ -16,6 +16,8 @@ const ahead = 4
 type session struct {
 	h *host
 	c *proto.Conn
+	// giveUp ends the connection with an error. Anybody may call it.
+	giveUp context.CancelCauseFunc
 
 	request proto.Event // the last transcribe or detect: what the sound is for
 	ear     *ear        // sound is coming; nil: it is not
@@ -48,7 +50,7 @@ func (h *host) handle(ctx context.Context, c *proto.Conn) error {
 			}
 		}
 	})
-	s := &session{h: h, c: c}
+	s := &session{h: h, c: c, giveUp: cancel}
 	defer func() { s.deafen() }()
 	for ev := range events {
 		if err := s.do(ctx, ev); err != nil {

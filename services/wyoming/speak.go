@@ -20,6 +20,7 @@ var errNoTTS = errors.New("synthesize: this robot offers no text to speech")
 // reading is a text that comes in pieces.
 type reading struct {
 	voice *proto.SynthesizeVoice
+	mouth *mouth
 	text  string // less than a sentence
 	total int    // bytes
 }
@@ -32,7 +33,7 @@ func (s *session) synthesize(ctx context.Context, ev proto.Event) error {
 	if err := ev.Decode(&q); err != nil {
 		return err
 	}
-	return s.speak(ctx, q.Text, q.Voice)
+	return s.speak(ctx, q.Text, q.Voice, &mouth{c: s.c})
 }
 
 func (s *session) synthesizeStart(ev proto.Event) error {
@@ -40,7 +41,7 @@ func (s *session) synthesizeStart(ev proto.Event) error {
 	if err := ev.Decode(&q); err != nil {
 		return err
 	}
-	s.reading = &reading{voice: q.Voice}
+	s.reading = &reading{voice: q.Voice, mouth: &mouth{c: s.c}}
 	return nil
 }
 
@@ -67,7 +68,7 @@ func (s *session) synthesizeChunk(ctx context.Context, ev proto.Event) error {
 		last += " "
 	}
 	r.text = last
-	return s.speak(ctx, strings.Join(pieces[:len(pieces)-1], " "), r.voice)
+	return s.speak(ctx, strings.Join(pieces[:len(pieces)-1], " "), r.voice, r.mouth)
 }
 
 func (s *session) synthesizeStop(ctx context.Context) error {
@@ -77,7 +78,7 @@ func (s *session) synthesizeStop(ctx context.Context) error {
 	}
 	s.reading = nil
 	if strings.TrimSpace(r.text) != "" {
-		if err := s.speak(ctx, r.text, r.voice); err != nil {
+		if err := s.speak(ctx, r.text, r.voice, r.mouth); err != nil {
 			return err
 		}
 	}
@@ -85,12 +86,11 @@ func (s *session) synthesizeStop(ctx context.Context) error {
 }
 
 // speak sends the sound of a text: audio-start, chunks of 100 ms, audio-stop.
-func (s *session) speak(ctx context.Context, text string, v *proto.SynthesizeVoice) error {
+func (s *session) speak(ctx context.Context, text string, v *proto.SynthesizeVoice, m *mouth) error {
 	if s.h.voices == nil {
 		return errNoTTS
 	}
 	t := s.h.textOf(v)
-	m := mouth{c: s.c}
 	for _, sentence := range spoken.Sentences(spoken.Plain(text)) {
 		t.Text = spoken.Words(sentence, t.Lang)
 		_, err := s.h.voices.Speak(ctx, t, func(p voice.Sound) error { return m.say(ctx, p) })
@@ -101,12 +101,7 @@ func (s *session) speak(ctx context.Context, text string, v *proto.SynthesizeVoi
 			return err
 		}
 	}
-	if m.rate == 0 {
-		if err := m.start(ctx, silentRate); err != nil {
-			return err
-		}
-	}
-	return s.c.Write(ctx, proto.Event{Type: proto.TypeAudioStop})
+	return m.stop(ctx)
 }
 
 // textOf says which voice was asked for, as an engine takes it.
@@ -127,18 +122,34 @@ func (h *host) textOf(v *proto.SynthesizeVoice) voice.Text {
 	return t
 }
 
-// mouth sends sound at one rate, that of its first.
+// mouth sends sound at one rate, that of its first, also of a text in pieces: Home Assistant reads the
+// first rate only.
 type mouth struct {
-	c    *proto.Conn
-	rate int // 0: nothing has been sent
+	c       *proto.Conn
+	rate    int  // 0: nothing has been sent
+	started bool // between audio-start and audio-stop
 
 	from int // the rate of what is being said
 	r    *audio.Resampler
 }
 
+// start begins with a rate, if there is none yet.
 func (m *mouth) start(ctx context.Context, rate int) error {
-	m.rate, m.from = rate, rate
-	return m.c.Write(ctx, proto.New(proto.TypeAudioStart, proto.Mono16(rate)))
+	if m.rate == 0 {
+		m.rate = rate
+	}
+	m.started, m.from = true, m.rate
+	return m.c.Write(ctx, proto.New(proto.TypeAudioStart, proto.Mono16(m.rate)))
+}
+
+func (m *mouth) stop(ctx context.Context) error {
+	if !m.started {
+		if err := m.start(ctx, silentRate); err != nil {
+			return err
+		}
+	}
+	m.started = false
+	return m.c.Write(ctx, proto.Event{Type: proto.TypeAudioStop})
 }
 
 // say sends a piece. Another engine, when one fails, may have another rate.
@@ -146,7 +157,7 @@ func (m *mouth) say(ctx context.Context, p voice.Sound) error {
 	if p.Rate < proto.MinRate || p.Rate > proto.MaxRate {
 		return fmt.Errorf("%w: %d Hz", voice.ErrSound, p.Rate)
 	}
-	if m.rate == 0 {
+	if !m.started {
 		if err := m.start(ctx, p.Rate); err != nil {
 			return err
 		}

@@ -38,9 +38,10 @@ func (e *tone) Close() error { return nil }
 func (e *tone) Speak(ctx context.Context, t voice.Text, emit func(voice.Sound) error) error {
 	e.mu.Lock()
 	e.said = append(e.said, t)
+	fail := e.fail
 	e.mu.Unlock()
-	if e.fail != nil {
-		return e.fail
+	if fail != nil {
+		return fail
 	}
 	for n := 0; n < len(t.Text) || strings.Contains(t.Text, "for ever"); n++ {
 		if err := emit(voice.Sound{Rate: e.rate, PCM: hum(100)}); err != nil {
@@ -51,6 +52,13 @@ func (e *tone) Speak(ctx context.Context, t voice.Text, emit func(voice.Sound) e
 		}
 	}
 	return nil
+}
+
+// breaks has it fail from now on.
+func (e *tone) breaks(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.fail = err
 }
 
 func (e *tone) texts() []voice.Text {
@@ -71,6 +79,7 @@ func hum(n int) []int16 {
 type scribe struct {
 	open   atomic.Int32 // streams
 	fail   string       // begin, feed or finish
+	slow   time.Duration
 	closed atomic.Bool
 }
 
@@ -105,6 +114,7 @@ func (s *notes) Feed(_ context.Context, pcm []int16) error {
 func (s *notes) Partial(context.Context) (string, error) { return "", nil }
 
 func (s *notes) Finish(context.Context) (recognise.Result, error) {
+	<-time.After(s.r.slow)
 	if s.r.fail == "finish" {
 		return recognise.Result{}, errors.New("no ear today")
 	}

@@ -253,7 +253,7 @@ func (e *Engine) instantiate(ctx context.Context, in *instance) (api.Module, err
 	}
 	c := wazero.NewModuleConfig().WithName("").WithArgs(args...).WithStdin(in).WithStderr(&in.said).
 		WithFSConfig(mount(&in.wave)).WithStartFunctions()
-	return e.runtime.InstantiateModule(wasmmem.Context(ctx, memoryPages<<16), e.program, c)
+	return wasmmem.Instantiate(ctx, e.runtime, e.program, c, memoryPages<<16)
 }
 
 // plain makes a text that flite can read: letters without accents, no control characters. It

@@ -9,5 +9,6 @@
 // utterance in one of two ways: piece by piece with Begin, Feed, Partial and End, with the language
 // model; or as a whole with Whole, with the language model or with a grammar of given sentences.
 // As a whole is better, because the mean of the sound is known from the beginning. There are two
-// decoders at most, one of which is kept. One whose program fails in any way is not used again.
+// decoders at most, one of which is kept. One whose program fails in any way, or
+// has come to need much memory, is not used again.
 package pocketsphinx

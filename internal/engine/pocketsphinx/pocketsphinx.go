@@ -57,7 +57,7 @@ type Engine struct {
 	warm   *Decoder
 	live   map[*Decoder]bool // all that have memory
 	closed bool
-	work   sync.WaitGroup // decoders that are being given back
+	work   sync.WaitGroup // decoders that are being made, or given back
 }
 
 // BuiltIn reports whether the program is in this binary.
@@ -152,15 +152,22 @@ func (e *Engine) Decoder(ctx context.Context) (*Decoder, error) {
 	return d, err
 }
 
-// add makes a decoder. The work group keeps Close waiting while it is made.
-func (e *Engine) add() (*Decoder, error) {
+// begin adds to the work that Close waits for, unless the engine is closed: a group that is waited for
+// may not get more once it was empty.
+func (e *Engine) begin() bool {
 	e.mu.Lock()
-	if e.closed {
-		e.mu.Unlock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.work.Add(1)
+	}
+	return !e.closed
+}
+
+// add makes a decoder. Close waits while it is made.
+func (e *Engine) add() (*Decoder, error) {
+	if !e.begin() {
 		return nil, ErrClosed
 	}
-	e.work.Add(1)
-	e.mu.Unlock()
 	defer e.work.Done()
 	d, err := e.newDecoder()
 	if err != nil {

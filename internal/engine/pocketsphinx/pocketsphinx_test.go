@@ -38,6 +38,7 @@ func TestEngine(t *testing.T) {
 		{"cancel", cancel},
 		{"broken", broken},
 		{"manyAtOnce", manyAtOnce},
+		{"grown", grown},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.f(t, e) })
 	}
@@ -244,6 +245,23 @@ func broken(t *testing.T, e *Engine) {
 	assert.Equal(t, spoken, pieces(t, held(t, e), enginetest.Speech(t)).Text, "there is a new one")
 }
 
+// grown: an instance with little memory left is not kept for the next utterance, which may need it.
+func grown(t *testing.T, e *Engine) {
+	for _, kept := range []bool{true, false} {
+		d, err := e.Decoder(t.Context())
+		require.NoError(t, err)
+		if !kept {
+			_, ok := d.mod.Memory().Grow((keptMemory-d.mod.Memory().Size())>>16 + 1)
+			require.True(t, ok)
+		}
+		d.Release()
+		e.work.Wait()
+		assert.Equal(t, kept, e.warm == d)
+		assert.Equal(t, kept, e.live[d])
+	}
+	assert.Equal(t, spoken, whole(t, held(t, e), nil, enginetest.Speech(t)).Text, "there is a new one")
+}
+
 func manyAtOnce(t *testing.T, e *Engine) {
 	speech := enginetest.Speech(t)
 	g := grammarOf(t, e, spoken)
@@ -292,6 +310,19 @@ func TestCloseWhileHeard(t *testing.T) {
 	}
 	require.NoError(t, e.Close())
 	wg.Wait()
+}
+
+// TestReleaseWhenClosed: what Close waits for does not grow any more, as sync.WaitGroup wants it.
+func TestReleaseWhenClosed(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Open(t, Open, ErrMissing)
+	d, err := e.Decoder(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, d.Begin())
+	require.NoError(t, e.Close())
+	d.Release()
+	e.work.Wait()
+	assert.Len(t, e.slots, 1, "it was not given back")
 }
 
 // TestEqualsNative compares with the same sources compiled for amd64, see testdata/record.sh.

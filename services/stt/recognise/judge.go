@@ -11,7 +11,7 @@ import (
 type heard struct {
 	command pocketsphinx.Hypothesis // of the grammar; no text: there is none
 	free    pocketsphinx.Hypothesis // of the language model
-	same    bool                    // both passes of the language model gave the same text
+	same    bool                    // two passes gave the same text; not if there was only one
 	apart   float64                 // how different the two sound, 0 to 1
 
 	expected bool // the language model's text is in the grammar

@@ -170,14 +170,15 @@ func (s *sphinxStream) hear(ctx context.Context) (h heard, err error) {
 			h.command = pocketsphinx.Hypothesis{}
 		}
 	}
-	if h.command.Text == "" || h.command.Text != free.Text {
-		if len(s.pcm) <= maxSecond {
-			if h.free, err = s.decoder.Whole(ctx, nil, s.pcm); err != nil {
-				return h, err
-			}
+	switch {
+	case h.command.Text != "" && h.command.Text == free.Text:
+		h.same = true
+	case len(s.pcm) <= maxSecond:
+		if h.free, err = s.decoder.Whole(ctx, nil, s.pcm); err != nil {
+			return h, err
 		}
+		h.same = h.free.Text == free.Text
 	}
-	h.same = h.free.Text == free.Text
 	h.expected = s.grammar != nil && s.grammar.Has(h.free.Text)
 	h.apart, err = s.apart(h.command.Text, h.free.Text)
 	return h, err

@@ -84,7 +84,7 @@ func TestPocketSphinx(t *testing.T) {
 		name string
 		f    func(*testing.T, *PocketSphinx, *expectation)
 	}{
-		{"free", freeSpeech}, {"command", command}, {"noCommand", noCommand}, {"partials", partials}, {"changes", changes},
+		{"free", freeSpeech}, {"command", command}, {"noCommand", noCommand}, {"long", long}, {"partials", partials}, {"changes", changes},
 		{"odd", odd}, {"cancel", cancelled}, {"third", third},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.f(t, p, e) })
@@ -123,6 +123,20 @@ func noCommand(t *testing.T, p *PocketSphinx, e *expectation) {
 		assert.False(t, r.Command, "%+v", r)
 		assert.Equal(t, text, r.Text)
 	}
+}
+
+// long: nothing confirms what was heard only once, so that it is not as sure.
+func long(t *testing.T, p *PocketSphinx, e *expectation) {
+	e.set()
+	short, said := understand(t, p, speech(t)), speech(t)
+	for len(said) <= maxSecond {
+		said = append(said, speech(t)...)
+	}
+	r := understand(t, p, said)
+	assert.Contains(t, r.Text, "what time is it")
+	assert.Greater(t, short.Confidence, 0.9)
+	assert.Less(t, r.Confidence, 0.7)
+	assert.Greater(t, r.Confidence, 0.4)
 }
 
 func partials(t *testing.T, p *PocketSphinx, e *expectation) {

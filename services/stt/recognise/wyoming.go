@@ -203,6 +203,8 @@ func (s *wyomingStream) write(ctx context.Context, ev wyoming.Event) error {
 		case <-s.done:
 			_, said := s.over()
 			return said
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		case <-time.After(s.e.o.Stuck):
 		}
 	}
