@@ -76,7 +76,8 @@ func (p *program) Init() tea.Cmd {
 func (p *program) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	now := time.Now()
 	var act action
-	var cmd tea.Cmd
+	var cmd, keeper tea.Cmd
+	_, ticked := msg.(tickMsg)
 	status := p.bus.Status()
 	p.bus.With(func(m *inspect.Model) {
 		switch msg := msg.(type) {
@@ -101,7 +102,10 @@ func (p *program) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		case sentMsg:
 			p.s.say(now, msg.text)
 		}
-		if _, is := msg.(tickMsg); is && m.Version() == p.version && now.Unix() == p.second {
+		if ticked {
+			keeper = p.askKeeper(now)
+		}
+		if ticked && m.Version() == p.version && now.Unix() == p.second {
 			return // nothing is new
 		}
 		p.s.Status = status
@@ -114,8 +118,8 @@ func (p *program) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case len(act.send) > 0:
 		cmd = p.send(act.send)
 	}
-	if _, is := msg.(tickMsg); is {
-		cmd = tea.Batch(tick(), p.askKeeper(now))
+	if ticked {
+		cmd = tea.Batch(tick(), keeper)
 	}
 	return p, cmd
 }
@@ -148,7 +152,8 @@ func (p *program) send(list []outgoing) tea.Cmd {
 	}
 }
 
-// askKeeper finds out who left the retained message of the selected topic, now and again.
+// askKeeper finds out who left the retained message of the selected topic, now and again. The caller has
+// the model.
 func (p *program) askKeeper(now time.Time) tea.Cmd {
 	n := p.s.selected
 	if n == nil || !n.Retained || n.Path == p.of && now.Sub(p.asked) < keeperEvery {

@@ -188,6 +188,38 @@ func (s *slow) Keeper(_ context.Context, topic string) (feed.Keeper, bool) {
 	return feed.Keeper{Topic: topic, From: "somebody", At: time.Now()}, true
 }
 
+// shared is a bus whose model somebody else fills, as the feed does.
+type shared struct {
+	slow
+	mu sync.Mutex
+}
+
+func (s *shared) With(f func(*inspect.Model)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(s.m)
+}
+
+// The program looks at the model only while it has it: for the race detector.
+func TestModelIsShared(t *testing.T) {
+	t.Parallel()
+	bus := &shared{slow: slow{m: inspect.New(inspect.DefaultLimits())}}
+	p := &program{ctx: t.Context, bus: bus, s: NewState()}
+	bus.m.Add(kept(0, "a", "x"))
+	p.Update(tickMsg(now))
+	require.NotNil(t, p.s.selected)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range 200 {
+			bus.With(func(m *inspect.Model) { m.Add(kept(i, "a", "x")) })
+		}
+	})
+	for range 200 {
+		p.Update(tickMsg(now))
+	}
+	wg.Wait()
+}
+
 func TestProgram(t *testing.T) {
 	t.Parallel()
 	bus := &slow{m: inspect.New(inspect.DefaultLimits())}
