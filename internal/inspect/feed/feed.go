@@ -105,9 +105,7 @@ func Connect(ctx context.Context, o Options) (*Feed, error) {
 
 // take is the handler of all subscriptions.
 func (f *Feed) take(_ context.Context, m client.RawMessage) error {
-	msg := inspect.Message{
-		Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retained, ContentType: m.ContentType, At: m.Received,
-	}
+	msg := inspect.Message{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retained, At: m.Received}
 	if len(m.Props) > 0 {
 		msg.Props = make([]inspect.Prop, len(m.Props))
 		for i, p := range m.Props {
