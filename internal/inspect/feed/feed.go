@@ -55,11 +55,12 @@ type Feed struct {
 }
 
 const (
-	queue     = 4096            // messages that wait for the model; a fifth of a second at 20,000 a second
-	askEvery  = 2 * time.Second // the admin
-	drain     = time.Second     // for what was published and not acknowledged
-	goodbye   = 3 * time.Second
-	maxPacket = 16 << 20
+	queue      = 4096            // messages that wait for the model; a fifth of a second at 20,000 a second
+	queueBytes = 16 << 20        // of these, for each filter
+	askEvery   = 2 * time.Second // the admin
+	drain      = time.Second     // for what was published and not acknowledged
+	goodbye    = 3 * time.Second
+	maxPacket  = 16 << 20
 )
 
 // broker are the filters of what "#" leaves out. They are two, since a role may see one of them only.
@@ -89,7 +90,7 @@ func Connect(ctx context.Context, o Options) (*Feed, error) {
 		filters = []string{everything, brokerTopic, tarsdTopic}
 	}
 	for _, filter := range filters {
-		s, err := c.SubscribeRaw(filter, 0, f.take, client.Queue(queue, client.DropOldest), client.AsPublished())
+		s, err := c.SubscribeRaw(filter, 0, f.take, client.Queue(queue, client.DropOldest), client.QueueBytes(queueBytes), client.AsPublished())
 		if err != nil {
 			return nil, errors.Join(err, c.Close(ctx))
 		}
