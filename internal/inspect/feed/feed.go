@@ -14,6 +14,7 @@ import (
 
 	"github.com/tarsd/tarsd/internal/inspect"
 	"github.com/tarsd/tarsd/services/client"
+	"github.com/tarsd/tarsd/services/contract"
 )
 
 // Admin is what a broker tells of itself beside MQTT. Its methods may be called from any goroutine.
@@ -89,8 +90,8 @@ func Connect(ctx context.Context, o Options) (*Feed, error) {
 	if len(filters) == 0 {
 		filters = []string{everything, brokerTopic, tarsdTopic}
 	}
-	for _, filter := range filters {
-		s, err := c.SubscribeRaw(filter, 0, f.take, client.Queue(queue, client.DropOldest), client.QueueBytes(queueBytes), client.AsPublished())
+	for i, filter := range filters {
+		s, err := c.SubscribeRaw(filter, 0, f.taker(filters[:i]), client.Queue(queue, client.DropOldest), client.QueueBytes(queueBytes), client.AsPublished())
 		if err != nil {
 			return nil, errors.Join(err, c.Close(ctx))
 		}
@@ -104,8 +105,28 @@ func Connect(ctx context.Context, o Options) (*Feed, error) {
 	return f, nil
 }
 
-// take is the handler of all subscriptions.
-func (f *Feed) take(_ context.Context, m client.RawMessage) error {
+// taker is the handler of a subscription. A message that an earlier one is for too is that one's, so that
+// it counts once.
+func (f *Feed) taker(earlier []string) func(context.Context, client.RawMessage) error {
+	return func(_ context.Context, m client.RawMessage) error {
+		for _, filter := range earlier {
+			if contract.Match(filter, m.Topic) && !f.isRefused(filter) {
+				return nil
+			}
+		}
+		f.take(m)
+		return nil
+	}
+}
+
+func (f *Feed) isRefused(filter string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var no *client.RefusedError
+	return errors.As(f.refused, &no) && no.Topic == filter
+}
+
+func (f *Feed) take(m client.RawMessage) {
 	msg := inspect.Message{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retained, At: m.Received}
 	if len(m.Props) > 0 {
 		msg.Props = make([]inspect.Prop, len(m.Props))
@@ -116,7 +137,6 @@ func (f *Feed) take(_ context.Context, m client.RawMessage) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.model.Add(msg)
-	return nil
 }
 
 // With calls g with the model, which is its alone meanwhile.
