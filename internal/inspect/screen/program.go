@@ -136,20 +136,25 @@ func (p *program) View() tea.View {
 func (p *program) send(list []outgoing) tea.Cmd {
 	ctx := p.ctx()
 	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(ctx, publishTime)
-		defer cancel()
 		done := 0
 		for _, o := range list {
-			if err := p.bus.Publish(ctx, o.topic, o.payload, o.qos, o.retain); err != nil {
+			if err := p.publish(ctx, o); err != nil {
 				return sentMsg{fmt.Sprintf("%d of %d sent: %s", done, len(list), err)}
 			}
 			done++
 		}
-		if len(list) == 1 && len(list[0].payload) > 0 {
+		if o := list[0]; !o.retain || len(o.payload) > 0 {
 			return sentMsg{"published on " + list[0].topic}
 		}
 		return sentMsg{fmt.Sprintf("%s cleared", plural(done, "retained message", "retained messages"))}
 	}
+}
+
+// publish sends one. The time is of each: a thousand that are cleared may take a slow disk longer.
+func (p *program) publish(ctx context.Context, o outgoing) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTime)
+	defer cancel()
+	return p.bus.Publish(ctx, o.topic, o.payload, o.qos, o.retain)
 }
 
 // askKeeper finds out who left the retained message of the selected topic, now and again. The caller has

@@ -184,6 +184,11 @@ func (s *slow) Publish(context.Context, string, []byte, byte, bool) error {
 	return io.ErrUnexpectedEOF
 }
 
+// obedient publishes.
+type obedient struct{ slow }
+
+func (s *obedient) Publish(context.Context, string, []byte, byte, bool) error { return nil }
+
 func (s *slow) Keeper(_ context.Context, topic string) (feed.Keeper, bool) {
 	return feed.Keeper{Topic: topic, From: "somebody", At: time.Now()}, true
 }
@@ -254,6 +259,9 @@ func TestProgram(t *testing.T) {
 	assert.Equal(t, sentMsg{"0 of 2 sent: unexpected EOF"}, msg)
 	p.Update(msg)
 	assert.Contains(t, p.frame, "0 of 2 sent")
+	p.bus = &obedient{slow: *bus}
+	assert.Equal(t, sentMsg{"2 retained messages cleared"}, p.send(empties([]string{"a", "b"}))())
+	assert.Equal(t, sentMsg{"published on a"}, p.send([]outgoing{{topic: "a"}})(), "empty, and not retained: it clears nothing")
 	p.Update(tea.BackgroundColorMsg{})
 	p.Update(tea.MouseWheelMsg{X: 1, Y: 5, Button: tea.MouseWheelDown})
 	p.Update(tea.MouseClickMsg{X: 1, Y: 2, Button: tea.MouseLeft})
