@@ -71,6 +71,14 @@ const (
 	tarsdTopic  = "$SYS/tarsd/#"
 )
 
+// Filters are those that were asked for, or if there are none all topics and those of the broker.
+func Filters(asked []string) []string {
+	if len(asked) > 0 {
+		return asked
+	}
+	return []string{everything, brokerTopic, tarsdTopic}
+}
+
 // Connect makes a feed and begins to connect. It fails for bad options only. Close ends it.
 func Connect(ctx context.Context, o Options) (*Feed, error) {
 	if o.Limits == (inspect.Limits{}) {
@@ -86,10 +94,7 @@ func Connect(ctx context.Context, o Options) (*Feed, error) {
 		return nil, err
 	}
 	f := &Feed{c: c, admin: o.Admin, model: inspect.New(o.Limits)}
-	filters := o.Filters
-	if len(filters) == 0 {
-		filters = []string{everything, brokerTopic, tarsdTopic}
-	}
+	filters := Filters(o.Filters)
 	for i, filter := range filters {
 		s, err := c.SubscribeRaw(filter, 0, f.taker(filters[:i]), client.Queue(queue, client.DropOldest), client.QueueBytes(queueBytes), client.AsPublished())
 		if err != nil {
