@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -104,7 +105,10 @@ func (c inspectCmd) complete(o *client.Options) error {
 	if err != nil {
 		return fmt.Errorf("--cafile: %w", err)
 	}
-	o.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	if o.TLS == nil {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	o.TLS.RootCAs = x509.NewCertPool()
 	if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
 		return fmt.Errorf("--cafile: %s holds no certificate", c.CAFile)
 	}
@@ -114,11 +118,7 @@ func (c inspectCmd) complete(o *client.Options) error {
 // lines are those of `tarsd sub -F %j`, for both are to look alike.
 func (c inspectCmd) lines(ctx context.Context, o client.Options, std stdio) error {
 	args := []string{"-L", o.URL, "-F", "%j", "--retain-as-published"}
-	filters := c.Filter
-	if len(filters) == 0 {
-		filters = []string{"#", "$SYS/#"}
-	}
-	for _, f := range filters {
+	for _, f := range feed.Filters(c.Filter) {
 		args = append(args, "-t", f)
 	}
 	if c.Count > 0 {
@@ -133,9 +133,6 @@ func (c inspectCmd) lines(ctx context.Context, o client.Options, std stdio) erro
 		args = append(args, "-u", user)
 		getenv = func(string) string { return string(password) } // sub asks for the password only
 	}
-	if c.CAFile != "" {
-		args = append(args, "--cafile", c.CAFile)
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	over := make(chan struct{})
@@ -144,10 +141,10 @@ func (c inspectCmd) lines(ctx context.Context, o client.Options, std stdio) erro
 		defer time.AfterFunc(c.Timeout, func() { close(over); cancel() }).Stop()
 	}
 	out := &lineCounter{w: std.Out}
-	code := mqttcli.Sub(ctx, args, mqttcli.Streams{In: std.In, Out: out, Err: std.Err, Getenv: getenv})
+	code := mqttcli.Sub(ctx, args, mqttcli.Streams{In: std.In, Out: out, Err: std.Err, Getenv: getenv, TLS: o.TLS})
 	select {
 	case <-over:
-		if out.n < max(c.Count, 1) {
+		if out.n.Load() < int64(max(c.Count, 1)) {
 			return codeNothing
 		}
 	default:
@@ -155,13 +152,13 @@ func (c inspectCmd) lines(ctx context.Context, o client.Options, std stdio) erro
 	return exitStatus(code)
 }
 
-// lineCounter counts the lines that pass.
+// lineCounter counts the lines that pass. Whose time is over reads it while sub may still write.
 type lineCounter struct {
 	w io.Writer
-	n int
+	n atomic.Int64
 }
 
 func (l *lineCounter) Write(p []byte) (int, error) {
-	l.n += bytes.Count(p, []byte{'\n'})
+	l.n.Add(int64(bytes.Count(p, []byte{'\n'})))
 	return l.w.Write(p)
 }

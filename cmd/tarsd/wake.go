@@ -44,7 +44,7 @@ func (c wakeTrainCmd) Run(ctx context.Context, std stdio) error {
 	default:
 		o.Espeak = c.Espeak
 	}
-	f, err := os.CreateTemp(filepath.Dir(c.Out), ".wake-*") // before the work of minutes
+	f, err := headFile(filepath.Dir(c.Out)) // before the work of minutes
 	if err != nil {
 		return fmt.Errorf("wake train: %w", err)
 	}
@@ -60,4 +60,17 @@ func (c wakeTrainCmd) Run(ctx context.Context, std stdio) error {
 	}
 	fmt.Fprintf(std.Out, "%s\nwritten to %s\n", report, c.Out)
 	return nil
+}
+
+// headFile makes a temporary file for a head. Who trains is not always who runs tarsd, so that others may
+// read it, which a temporary file does not let them.
+func headFile(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, ".wake-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
+	}
+	return f, nil
 }

@@ -37,7 +37,7 @@ var edges = map[string][]string{
 	"internal/audio/audiotest": {}, // for tests
 	"internal/config":          {},
 	"internal/inspect":         {"services/contract"},
-	"internal/inspect/feed":    {"internal/inspect", "services/client"},
+	"internal/inspect/feed":    {"internal/inspect", "services/client", "services/contract"},
 	"internal/inspect/screen":  {"internal/inspect", "internal/inspect/feed", "services/contract"},
 	"internal/mqttcli":         {},
 	"internal/trace":           {"services/client"},

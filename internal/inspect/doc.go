@@ -9,15 +9,14 @@ package inspect
 
 import "time"
 
-// Message is one PUBLISH as it arrived. The model keeps Payload: it must not be changed afterwards.
+// Message is one PUBLISH as it arrived.
 type Message struct {
-	Topic       string
-	Payload     []byte
-	QoS         byte
-	Retain      bool // as it was published, or a replay: the topic has a retained message since
-	Props       []Prop
-	ContentType string
-	At          time.Time // of arrival
+	Topic   string
+	Payload []byte
+	QoS     byte
+	Retain  bool // as it was published, or a replay: the topic has a retained message since
+	Props   []Prop
+	At      time.Time // of arrival
 }
 
 // Prop is a user property of MQTT 5.

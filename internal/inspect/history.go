@@ -1,6 +1,9 @@
 package inspect
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // Entry is a message that is kept. It does not change, but that its payload may be given up.
 type Entry struct {
@@ -79,16 +82,18 @@ func (s *store) trim(limit int) {
 	}
 }
 
-// keep puts a message into the history of its node.
+// keep puts a message into the history of its node. What it keeps is its own: the payload as it came is
+// a part of a packet that may be far larger, and would hold all of it.
 func (m *Model) keep(n *Node, msg *Message) *Entry {
 	m.seq++
 	e := &Entry{Message: *msg, Size: len(msg.Payload), Seq: m.seq, node: n}
-	if len(e.Payload) > m.lim.Payload {
-		e.Payload = append([]byte(nil), e.Payload[:m.lim.Payload]...) // so that the rest can go
+	e.Topic = n.Path
+	e.Payload = bytes.Clone(e.Payload[:min(len(e.Payload), m.lim.Payload)])
+	if e.Cut() {
 		m.cut++
 	}
 	if len(e.Props) > maxProps {
-		e.Props = e.Props[:maxProps]
+		e.Props = slices.Clone(e.Props[:maxProps])
 	}
 	e.cost = costOf(&e.Message, e.Payload)
 	switch last := len(n.history) - 1; {

@@ -146,7 +146,7 @@ func (m *Model) check(n *Node, msg *Message) {
 			n.Violations++
 		}
 		m.broken++
-		m.violations.add(Violation{At: msg.At, Topic: msg.Topic, Problem: clip(err.Error()), From: source(msg)})
+		m.violations.add(Violation{At: msg.At, Topic: clip(msg.Topic), Problem: clip(err.Error()), From: source(msg)})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -185,6 +186,24 @@ func TestHistory(t *testing.T) {
 	assert.Len(t, e.Payload, 1000)
 	assert.Less(t, cap(e.Payload), 2000, "the rest is not held")
 	assert.Equal(t, 2000, e.Size)
+}
+
+// A message that is kept holds nothing of the packet that it came in, which may be far larger.
+func TestKeptIsCopied(t *testing.T) {
+	t.Parallel()
+	m := New(small())
+	packet := make([]byte, 1<<20)
+	topic := strings.Repeat("n", 100)
+	for range 2 {
+		m.Add(Message{Topic: strings.Clone(topic), Payload: packet[len(packet)-5:], Props: make([]Prop, 1000), At: t0})
+	}
+	n := m.Topic(topic)
+	packet[len(packet)-1] = 'x'
+	for _, e := range n.History() {
+		assert.Equal(t, make([]byte, 5), e.Payload)
+		assert.Less(t, cap(e.Props), 2*maxProps)
+		assert.Same(t, unsafe.StringData(n.Path), unsafe.StringData(e.Topic), "one name for all")
+	}
 }
 
 // What is kept stays below the limit whatever comes, and the newest is there.

@@ -160,7 +160,7 @@ func (m *Model) begin(msg *Message, id string, named bool) *Turn {
 		}
 	case contract.STTFinal.Name, contract.STTPartial.Name:
 		// Who does not know turns gives the transcript an id of its own.
-		if n := len(m.turns); n > 0 {
+		if n := len(m.turns); n > 0 && !named {
 			t := m.turns[n-1]
 			if t.at[Transcript].IsZero() && !t.at[Begun].IsZero() && msg.At.Sub(t.at[Begun]) < adopt && len(t.ids) < maxIDs {
 				t.ids = append(t.ids, id)

@@ -95,6 +95,10 @@ func TestTurns(t *testing.T) {
 			enveloped(2000, "", "f1", "stt/final", `{"text":"hello"}`),
 			enveloped(2100, "f1", "f1", "llm/stream", `{"id":"f1","delta":"Hi"}`),
 		}, []int{0, -1, 2000, 2100, -1, -1}, nil, 0},
+		"a transcript of another turn": {[]Message{
+			enveloped(0, "", "w1", "wake/event", `{"type":"wake"}`),
+			enveloped(2000, "w2", "f1", "stt/final", `{"text":"hello"}`), // whose wake word was not seen
+		}, []int{-1, -1, 0, -1, -1, -1}, func(t *testing.T, turn *Turn) { assert.Equal(t, "w2", turn.ID) }, 1},
 		"a transcript long after": {[]Message{
 			enveloped(0, "", "w1", "wake/event", `{"type":"wake"}`),
 			enveloped(31_000, "", "f1", "stt/final", `{"text":"hello"}`),

@@ -97,10 +97,34 @@ func hasControls(p []byte) bool {
 	return bytes.ContainsFunc(p, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' })
 }
 
+// maxDepth is how deep JSON may go to be indented: two spaces a level make twenty kilobytes of brackets
+// two hundred megabytes.
+const maxDepth = 64
+
+// depth is how deep valid JSON goes.
+func depth(p []byte) (most int) {
+	at, text := 0, false
+	for i := 0; i < len(p); i++ {
+		switch c := p[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '[' || c == '{':
+			at++
+			most = max(most, at)
+		case c == ']' || c == '}':
+			at--
+		}
+	}
+	return most
+}
+
 // pretty indents JSON. Numbers and the order of keys stay as they are.
 func pretty(p []byte) ([]string, bool) {
 	t := bytes.TrimSpace(p)
-	if len(t) == 0 || !json.Valid(t) {
+	if len(t) == 0 || !json.Valid(t) || depth(t) > maxDepth {
 		return nil, false
 	}
 	var b bytes.Buffer

@@ -36,6 +36,8 @@ func TestValueOf(t *testing.T) {
 		"as hex":  {entry("{}"), true, JSON, "JSON", []string{"0000  7b 7d                                            {}"}},
 		"escape":  {entry("\x1b]0;x\a"), false, Binary, "binary", []string{"0000  1b 5d 30 3b 78 07                                .]0;x."}},
 		"cut":     {cut, false, Text, "text", []string{"ab·"}},
+		"deep":    {entry(strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1)), false, Text, "text", []string{strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1)}},
+		"flat":    {entry(`"` + strings.Repeat(`[\"`, maxDepth+1) + `"`), false, JSON, "JSON", []string{`"` + strings.Repeat(`[\"`, maxDepth+1) + `"`}},
 		"invalid": {entry("ab\xc3"), false, Binary, "binary", []string{"0000  61 62 c3                                         ab."}},
 		"shed":    {&Entry{Size: 9, Shed: true}, false, Binary, "given up to save memory", nil},
 	}

@@ -165,11 +165,12 @@ func (c *clients) audit(ev *event, at time.Time) {
 	}
 	x := c.byID[clip(ev.Client)]
 	if x == nil {
-		if len(c.byID) >= c.max {
+		if len(c.byID) >= c.max && !c.forget() {
 			c.lost++
 			return
 		}
-		x = &Client{ID: clip(ev.Client), User: clip(ev.User), Remote: clip(ev.Remote), Listener: clip(ev.Listener)}
+		// Unless this is its end it is there, or its session is: until somebody says more.
+		x = &Client{ID: clip(ev.Client), User: clip(ev.User), Remote: clip(ev.Remote), Listener: clip(ev.Listener), Connected: true}
 		c.byID[x.ID] = x
 	}
 	switch ev.Kind {
@@ -179,8 +180,23 @@ func (c *clients) audit(ev *event, at time.Time) {
 		x.Connected, x.Since = false, at
 	case "drop":
 		x.Dropped += uint64(max(ev.Count, 1)) //nolint:gosec // positive
-		x.Connected = true
 	}
+}
+
+// forget makes room by who is gone for longest, and reports whether there is one: a session that ends
+// with its connection is told of as a disconnect only.
+func (c *clients) forget() bool {
+	var oldest *Client
+	for _, x := range c.byID {
+		if !x.Connected && (oldest == nil || x.Since.Before(oldest.Since)) {
+			oldest = x
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(c.byID, oldest.ID)
+	return true
 }
 
 // SetClients replaces the list of clients by the broker's own.

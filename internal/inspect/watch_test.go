@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -67,6 +68,7 @@ func TestClientsByAudit(t *testing.T) {
 	require.Len(t, list, 2)
 	assert.Equal(t, "b", list[0].ID, "drops come first")
 	assert.EqualValues(t, 3, list[0].Dropped)
+	assert.False(t, list[0].Connected, "what is dropped for a session that waits connects nobody")
 	assert.Equal(t, &Client{ID: "a", User: "v", Connected: true, Since: t0}, list[1])
 	m.Add(text(auditTopic, `{"event":"session_end","client":"b"}`))
 	list, _ = m.Clients()
@@ -79,6 +81,25 @@ func TestClientsByAudit(t *testing.T) {
 	require.Len(t, list, 2, "the limit")
 	assert.Equal(t, "z", list[0].ID, "queues come next")
 	assert.Equal(t, []string{"2 clients beyond 2"}, m.Hit())
+}
+
+// Who comes and goes with another name each time leaves room for others.
+func TestGoneClientsGiveWay(t *testing.T) {
+	t.Parallel()
+	m := New(small())
+	event := func(sec int, what, id string) {
+		m.Add(later(text(auditTopic, `{"event":"`+what+`","client":"`+id+`"}`), time.Duration(sec)*time.Second))
+	}
+	event(0, "connect", "stays")
+	for i := range 5 {
+		event(2*i, "connect", fmt.Sprint("pub", i))
+		event(2*i+1, "disconnect", fmt.Sprint("pub", i))
+	}
+	event(20, "connect", "last")
+	list, _ := m.Clients()
+	require.Len(t, list, 2)
+	assert.Equal(t, []string{"last", "stays"}, []string{list[0].ID, list[1].ID})
+	assert.Empty(t, m.Hit())
 }
 
 func TestHealthByTopic(t *testing.T) {

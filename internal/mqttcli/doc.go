@@ -8,6 +8,7 @@ package mqttcli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,8 @@ type Streams struct {
 	Out    io.Writer
 	Err    io.Writer
 	Getenv func(string) string
+	// TLS takes the place of what the options say of certificates, for mqtts and wss. It may be nil.
+	TLS *tls.Config
 }
 
 // Exit codes that are not MQTT reason codes. They are libmosquitto's.
@@ -79,6 +82,9 @@ func run(ctx context.Context, name, usage string, args []string, s Streams, f fu
 	if errors.Is(err, errHelp) {
 		fmt.Fprint(s.Out, usage)
 		return 0
+	}
+	if err == nil && o.tlsConf != nil && s.TLS != nil {
+		o.tlsConf = s.TLS
 	}
 	if err == nil {
 		err = f(ctx, o, s)

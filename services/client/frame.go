@@ -62,6 +62,7 @@ type RawMessage struct {
 type inbound struct {
 	RawMessage
 	id   uint16
+	size int      // bytes of the packet, which the payload is a part of
 	subs []uint32 // subscription identifiers, all of them
 }
 
@@ -82,7 +83,7 @@ func (c topicCache) get(b []byte) string {
 
 // parsePublish decodes a PUBLISH. The payload is a part of body.
 func parsePublish(flags byte, body []byte, topics topicCache) (*inbound, error) {
-	m := &inbound{}
+	m := &inbound{size: len(body)}
 	m.QoS, m.Retained, m.Dup = flags>>1&3, flags&1 != 0, flags&8 != 0
 	if m.QoS == 3 {
 		return nil, fmt.Errorf("%w: QoS 3", errFrame)

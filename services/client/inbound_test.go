@@ -122,6 +122,39 @@ func TestOverlap(t *testing.T) {
 	})
 }
 
+func TestQueueBytes(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	c := f.start(noHealth)
+	release, entered := make(chan struct{}), make(chan struct{}, 10)
+	got := make(chan string, 10)
+	_, err := c.SubscribeRaw("a", 0, func(_ context.Context, m RawMessage) error {
+		entered <- struct{}{}
+		<-release
+		got <- string(m.Payload[:1])
+		return nil
+	}, Queue(100, DropOldest), QueueBytes(1000))
+	require.NoError(t, err)
+	flush := raws(t, c, "b", 0)
+	require.NoError(t, c.Ready(soon(t)))
+	for i, n := range []int{1, 400, 400, 400, 2000, 100, 400} { // the first is with the handler
+		f.send("a", fmt.Sprint(i)+strings.Repeat("x", n), 0, 0)
+		if i == 0 {
+			get(t, entered)
+		}
+		f.send("b", "", 0, 0)
+		get(t, flush)
+		assert.Equal(t, []int{0, 0, 0, 1, 3, 4, 4}[i], c.Stats().Subscriptions[0].Dropped, "after %d", i)
+	}
+	close(release)
+	for _, want := range []string{"0", "5", "6"} {
+		assert.Equal(t, want, get(t, got))
+	}
+	f.send("a", "7"+strings.Repeat("x", 400), 0, 0)
+	assert.Equal(t, "7", get(t, got), "what was taken makes room")
+	f.stop(c)
+}
+
 func TestDropPolicies(t *testing.T) {
 	t.Parallel()
 	for policy, want := range map[Policy][]string{DropOldest: {"0", "4", "5"}, DropNewest: {"0", "1", "2"}, Hold: {"0", "1", "2"}} {

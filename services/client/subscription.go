@@ -32,6 +32,7 @@ type SubscribeOption func(*subscribeOptions)
 
 type subscribeOptions struct {
 	queue   int
+	bytes   int
 	policy  Policy
 	workers int
 	maxQoS  byte
@@ -44,6 +45,9 @@ type subscribeOptions struct {
 func Queue(n int, p Policy) SubscribeOption {
 	return func(o *subscribeOptions) { o.queue, o.policy = max(n, 1), p }
 }
+
+// QueueBytes bounds the queue in bytes of packets too. One message has room in any case.
+func QueueBytes(n int) SubscribeOption { return func(o *subscribeOptions) { o.bytes = max(n, 1) } }
 
 // MaxQoS subscribes with at most this QoS.
 func MaxQoS(qos byte) SubscribeOption { return func(o *subscribeOptions) { o.maxQoS = qos } }
@@ -74,7 +78,9 @@ type Subscription struct {
 	mu       sync.Mutex
 	ready    sync.Cond // there is something in queue, or the end
 	limit    int
+	maxBytes int    // of the queue; 0: any
 	queue    []item // acknowledged, or QoS 0
+	bytes    int    // of the queue
 	held     []item // behind the queue; unacknowledged, but for what is left of a session that has ended
 	draining bool   // workers end when the queue is empty
 	closed   bool   // workers end now
@@ -116,14 +122,17 @@ func (s *Subscription) offer(m *inbound, k *ack) {
 	s.stats.Received++
 	took := true
 	switch {
-	case len(s.queue) < s.limit && len(s.held) == 0:
-		s.queue = append(s.queue, item{m: m})
+	case !s.full(m) && len(s.held) == 0:
+		s.push(m)
 	case s.policy == Hold && k != nil:
 		s.held = append(s.held, item{m, k})
 		took = false
 	case s.policy == DropOldest:
-		s.queue = append(s.queue[1:], item{m: m})
-		s.stats.Dropped++
+		for s.full(m) {
+			s.pop()
+			s.stats.Dropped++
+		}
+		s.push(m)
 	default:
 		s.stats.Dropped++
 	}
@@ -132,6 +141,28 @@ func (s *Subscription) offer(m *inbound, k *ack) {
 	if took && k != nil {
 		k.taken()
 	}
+}
+
+// full reports whether the queue has no room for m. mu is held.
+func (s *Subscription) full(m *inbound) bool {
+	return len(s.queue) >= s.limit || s.maxBytes > 0 && len(s.queue) > 0 && s.bytes+m.size > s.maxBytes
+}
+
+// push adds m to the queue. mu is held.
+func (s *Subscription) push(m *inbound) {
+	s.queue = append(s.queue, item{m: m})
+	s.bytes += m.size
+}
+
+// pop takes the oldest out of the queue. mu is held.
+func (s *Subscription) pop() *inbound {
+	m := s.queue[0].m
+	s.queue[0] = item{}
+	if s.queue = s.queue[1:]; len(s.queue) == 0 && cap(s.queue) < 16 {
+		s.queue = nil
+	}
+	s.bytes -= m.size
+	return m
 }
 
 // take waits for a message. ok is false at the end.
@@ -144,15 +175,11 @@ func (s *Subscription) take() (m *inbound, ok bool) {
 		s.mu.Unlock()
 		return nil, false
 	}
-	m = s.queue[0].m
-	s.queue[0] = item{}
-	if s.queue = s.queue[1:]; len(s.queue) == 0 && cap(s.queue) < 16 {
-		s.queue = nil
-	}
+	m = s.pop()
 	var k *ack
 	if len(s.held) > 0 {
 		k = s.held[0].ack
-		s.queue = append(s.queue, item{m: s.held[0].m})
+		s.push(s.held[0].m)
 		s.held[0] = item{}
 		if s.held = s.held[1:]; len(s.held) == 0 {
 			s.held = nil
@@ -294,7 +321,7 @@ func (s *Subscription) stop(now bool) {
 	if now && !s.closed {
 		s.closed = true
 		s.stats.Lost += len(s.queue)
-		s.queue = nil
+		s.queue, s.bytes = nil, 0
 	}
 	s.mu.Unlock()
 	s.ready.Broadcast()

@@ -340,7 +340,7 @@ func (c *Client) add(filter string, qos byte, h func(*Subscription) func(context
 	for _, f := range opts {
 		f(&o)
 	}
-	s := &Subscription{c: c, filter: filter, qos: min(qos, o.maxQoS), policy: o.policy, limit: o.queue, answers: o.answers, asIs: o.asIs}
+	s := &Subscription{c: c, filter: filter, qos: min(qos, o.maxQoS), policy: o.policy, limit: o.queue, maxBytes: o.bytes, answers: o.answers, asIs: o.asIs}
 	if s.policy == 0 {
 		s.policy = Hold
 		if s.qos == 0 {

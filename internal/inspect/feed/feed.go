@@ -14,6 +14,7 @@ import (
 
 	"github.com/tarsd/tarsd/internal/inspect"
 	"github.com/tarsd/tarsd/services/client"
+	"github.com/tarsd/tarsd/services/contract"
 )
 
 // Admin is what a broker tells of itself beside MQTT. Its methods may be called from any goroutine.
@@ -55,11 +56,12 @@ type Feed struct {
 }
 
 const (
-	queue     = 4096            // messages that wait for the model; a fifth of a second at 20,000 a second
-	askEvery  = 2 * time.Second // the admin
-	drain     = time.Second     // for what was published and not acknowledged
-	goodbye   = 3 * time.Second
-	maxPacket = 16 << 20
+	queue      = 4096            // messages that wait for the model; a fifth of a second at 20,000 a second
+	queueBytes = 16 << 20        // of these, for each filter
+	askEvery   = 2 * time.Second // the admin
+	drain      = time.Second     // for what was published and not acknowledged
+	goodbye    = 3 * time.Second
+	maxPacket  = 16 << 20
 )
 
 // broker are the filters of what "#" leaves out. They are two, since a role may see one of them only.
@@ -68,6 +70,14 @@ const (
 	brokerTopic = "$SYS/broker/#"
 	tarsdTopic  = "$SYS/tarsd/#"
 )
+
+// Filters are those that were asked for, or if there are none all topics and those of the broker.
+func Filters(asked []string) []string {
+	if len(asked) > 0 {
+		return asked
+	}
+	return []string{everything, brokerTopic, tarsdTopic}
+}
 
 // Connect makes a feed and begins to connect. It fails for bad options only. Close ends it.
 func Connect(ctx context.Context, o Options) (*Feed, error) {
@@ -84,12 +94,9 @@ func Connect(ctx context.Context, o Options) (*Feed, error) {
 		return nil, err
 	}
 	f := &Feed{c: c, admin: o.Admin, model: inspect.New(o.Limits)}
-	filters := o.Filters
-	if len(filters) == 0 {
-		filters = []string{everything, brokerTopic, tarsdTopic}
-	}
-	for _, filter := range filters {
-		s, err := c.SubscribeRaw(filter, 0, f.take, client.Queue(queue, client.DropOldest), client.AsPublished())
+	filters := Filters(o.Filters)
+	for i, filter := range filters {
+		s, err := c.SubscribeRaw(filter, 0, f.taker(filters[:i]), client.Queue(queue, client.DropOldest), client.QueueBytes(queueBytes), client.AsPublished())
 		if err != nil {
 			return nil, errors.Join(err, c.Close(ctx))
 		}
@@ -103,11 +110,29 @@ func Connect(ctx context.Context, o Options) (*Feed, error) {
 	return f, nil
 }
 
-// take is the handler of all subscriptions.
-func (f *Feed) take(_ context.Context, m client.RawMessage) error {
-	msg := inspect.Message{
-		Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retained, ContentType: m.ContentType, At: m.Received,
+// taker is the handler of a subscription. A message that an earlier one is for too is that one's, so that
+// it counts once.
+func (f *Feed) taker(earlier []string) func(context.Context, client.RawMessage) error {
+	return func(_ context.Context, m client.RawMessage) error {
+		for _, filter := range earlier {
+			if contract.Match(filter, m.Topic) && !f.isRefused(filter) {
+				return nil
+			}
+		}
+		f.take(m)
+		return nil
 	}
+}
+
+func (f *Feed) isRefused(filter string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var no *client.RefusedError
+	return errors.As(f.refused, &no) && no.Topic == filter
+}
+
+func (f *Feed) take(m client.RawMessage) {
+	msg := inspect.Message{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retained, At: m.Received}
 	if len(m.Props) > 0 {
 		msg.Props = make([]inspect.Prop, len(m.Props))
 		for i, p := range m.Props {
@@ -117,7 +142,6 @@ func (f *Feed) take(_ context.Context, m client.RawMessage) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.model.Add(msg)
-	return nil
 }
 
 // With calls g with the model, which is its alone meanwhile.

@@ -121,6 +121,34 @@ func TestFilters(t *testing.T) {
 	assert.Zero(t, count(f, "other"))
 }
 
+// What several filters let through counts once.
+func TestOverlappingFilters(t *testing.T) {
+	t.Parallel()
+	b := brokertest.Start(t)
+	f := begin(t, Options{Client: client.Options{URL: "tcp://" + b.TCP()}, Filters: []string{"a/b", "a/#", "+/b", "a/#"}})
+	c := peer(t, client.Options{Dial: b.DialMemory})
+	until(t, "connection", func() bool { return f.Status().Connected })
+	for _, topic := range []string{"a/b", "a/c", "b/b"} {
+		_, err := c.PublishRaw(t.Context(), topic, []byte("x"), 1, false)
+		require.NoError(t, err)
+	}
+	for range 2 { // the second is behind all copies of the first
+		_, err := c.PublishRaw(t.Context(), "a/b", []byte("x"), 1, false)
+		require.NoError(t, err)
+	}
+	until(t, "messages", func() bool { return count(f, "a/b") >= 3 && count(f, "a/c") > 0 && count(f, "b/b") > 0 })
+	until(t, "handlers", func() bool {
+		handled := 0
+		for _, s := range f.c.Stats().Subscriptions {
+			handled += s.Handled
+		}
+		return handled == 3+4+4+4
+	})
+	for topic, want := range map[string]uint64{"a/b": 3, "a/c": 1, "b/b": 1} {
+		assert.Equal(t, want, count(f, topic), topic)
+	}
+}
+
 // noAudit lets nobody read what tarsd tells admins.
 type noAudit struct{ brokertest.AllowAll }
 

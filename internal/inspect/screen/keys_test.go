@@ -248,6 +248,37 @@ func TestMouseInTables(t *testing.T) {
 	assert.Contains(t, shown(m, s), "turn ")
 }
 
+// The lists of problems and the help end where they end: a key back moves at once.
+func TestScrollingOfOtherScreens(t *testing.T) {
+	t.Parallel()
+	m, s := begin()
+	for i := range 40 {
+		m.Add(at(29_000, "tts/say", fmt.Sprintf(`{"no%d":1}`, i)))
+		m.Add(at(29_000, "$SYS/tarsd/audit", fmt.Sprintf(`{"event":"drop","client":"c%d.","reason":"queue full"}`, i)))
+	}
+	press(t, s, m, "v")
+	assert.Contains(t, shown(m, s), "no39")
+	assert.Contains(t, shown(m, s), "c39.")
+	press(t, s, m, "end")
+	assert.Contains(t, shown(m, s), "txt: unknown key", "the oldest")
+	assert.Contains(t, shown(m, s), "drop porch", "the oldest")
+	assert.NotContains(t, shown(m, s), "c1.")
+	press(t, s, m, "up")
+	assert.Contains(t, shown(m, s), "no0")
+	assert.Contains(t, shown(m, s), "c0.")
+
+	s.W, s.H = 40, 10
+	press(t, s, m, "?")
+	assert.NotContains(t, shown(m, s), "Ctrl+C")
+	press(t, s, m, "end")
+	assert.Contains(t, shown(m, s), "broke the contract")
+	assert.Contains(t, shown(m, s), "Ctrl+C")
+	press(t, s, m, "up", "up", "up")
+	assert.NotContains(t, shown(m, s), "Ctrl+C")
+	press(t, s, m, "home")
+	assert.Contains(t, shown(m, s), "PgUp")
+}
+
 func TestScrolling(t *testing.T) {
 	t.Parallel()
 	m, s := begin()

@@ -76,7 +76,8 @@ func (p *program) Init() tea.Cmd {
 func (p *program) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	now := time.Now()
 	var act action
-	var cmd tea.Cmd
+	var cmd, keeper tea.Cmd
+	_, ticked := msg.(tickMsg)
 	status := p.bus.Status()
 	p.bus.With(func(m *inspect.Model) {
 		switch msg := msg.(type) {
@@ -101,7 +102,10 @@ func (p *program) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		case sentMsg:
 			p.s.say(now, msg.text)
 		}
-		if _, is := msg.(tickMsg); is && m.Version() == p.version && now.Unix() == p.second {
+		if ticked {
+			keeper = p.askKeeper(now)
+		}
+		if ticked && m.Version() == p.version && now.Unix() == p.second {
 			return // nothing is new
 		}
 		p.s.Status = status
@@ -114,8 +118,8 @@ func (p *program) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case len(act.send) > 0:
 		cmd = p.send(act.send)
 	}
-	if _, is := msg.(tickMsg); is {
-		cmd = tea.Batch(tick(), p.askKeeper(now))
+	if ticked {
+		cmd = tea.Batch(tick(), keeper)
 	}
 	return p, cmd
 }
@@ -132,23 +136,29 @@ func (p *program) View() tea.View {
 func (p *program) send(list []outgoing) tea.Cmd {
 	ctx := p.ctx()
 	return func() tea.Msg {
-		ctx, cancel := context.WithTimeout(ctx, publishTime)
-		defer cancel()
 		done := 0
 		for _, o := range list {
-			if err := p.bus.Publish(ctx, o.topic, o.payload, o.qos, o.retain); err != nil {
+			if err := p.publish(ctx, o); err != nil {
 				return sentMsg{fmt.Sprintf("%d of %d sent: %s", done, len(list), err)}
 			}
 			done++
 		}
-		if len(list) == 1 && len(list[0].payload) > 0 {
+		if o := list[0]; !o.retain || len(o.payload) > 0 {
 			return sentMsg{"published on " + list[0].topic}
 		}
 		return sentMsg{fmt.Sprintf("%s cleared", plural(done, "retained message", "retained messages"))}
 	}
 }
 
-// askKeeper finds out who left the retained message of the selected topic, now and again.
+// publish sends one. The time is of each: a thousand that are cleared may take a slow disk longer.
+func (p *program) publish(ctx context.Context, o outgoing) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTime)
+	defer cancel()
+	return p.bus.Publish(ctx, o.topic, o.payload, o.qos, o.retain)
+}
+
+// askKeeper finds out who left the retained message of the selected topic, now and again. The caller has
+// the model.
 func (p *program) askKeeper(now time.Time) tea.Cmd {
 	n := p.s.selected
 	if n == nil || !n.Retained || n.Path == p.of && now.Sub(p.asked) < keeperEvery {

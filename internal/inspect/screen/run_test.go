@@ -184,8 +184,45 @@ func (s *slow) Publish(context.Context, string, []byte, byte, bool) error {
 	return io.ErrUnexpectedEOF
 }
 
+// obedient publishes.
+type obedient struct{ slow }
+
+func (s *obedient) Publish(context.Context, string, []byte, byte, bool) error { return nil }
+
 func (s *slow) Keeper(_ context.Context, topic string) (feed.Keeper, bool) {
 	return feed.Keeper{Topic: topic, From: "somebody", At: time.Now()}, true
+}
+
+// shared is a bus whose model somebody else fills, as the feed does.
+type shared struct {
+	slow
+	mu sync.Mutex
+}
+
+func (s *shared) With(f func(*inspect.Model)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(s.m)
+}
+
+// The program looks at the model only while it has it: for the race detector.
+func TestModelIsShared(t *testing.T) {
+	t.Parallel()
+	bus := &shared{slow: slow{m: inspect.New(inspect.DefaultLimits())}}
+	p := &program{ctx: t.Context, bus: bus, s: NewState()}
+	bus.m.Add(kept(0, "a", "x"))
+	p.Update(tickMsg(now))
+	require.NotNil(t, p.s.selected)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range 200 {
+			bus.With(func(m *inspect.Model) { m.Add(kept(i, "a", "x")) })
+		}
+	})
+	for range 200 {
+		p.Update(tickMsg(now))
+	}
+	wg.Wait()
 }
 
 func TestProgram(t *testing.T) {
@@ -222,6 +259,9 @@ func TestProgram(t *testing.T) {
 	assert.Equal(t, sentMsg{"0 of 2 sent: unexpected EOF"}, msg)
 	p.Update(msg)
 	assert.Contains(t, p.frame, "0 of 2 sent")
+	p.bus = &obedient{slow: *bus}
+	assert.Equal(t, sentMsg{"2 retained messages cleared"}, p.send(empties([]string{"a", "b"}))())
+	assert.Equal(t, sentMsg{"published on a"}, p.send([]outgoing{{topic: "a"}})(), "empty, and not retained: it clears nothing")
 	p.Update(tea.BackgroundColorMsg{})
 	p.Update(tea.MouseWheelMsg{X: 1, Y: 5, Button: tea.MouseWheelDown})
 	p.Update(tea.MouseClickMsg{X: 1, Y: 2, Button: tea.MouseLeft})

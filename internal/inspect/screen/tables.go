@@ -189,9 +189,12 @@ func (c *canvas) health() []string {
 // problems are violations of the contract above, drops below.
 func (c *canvas) problems() []string {
 	broken, n := c.m.Violations()
+	drops, told := c.m.Drops()
+	at := &c.s.cursor[viewProblems]
+	*at = max(min(*at, max(len(broken), len(drops))-1), 0)
 	h := c.h / 2
 	out := []string{c.st.bold.Render(fit(fmt.Sprintf(" %s broke the contract (docs/topics.md)", messages(n)), c.w))}
-	for i := len(broken) - 1 - min(c.s.cursor[viewProblems], max(len(broken)-1, 0)); i >= 0 && len(out) < h; i-- {
+	for i := last(len(broken), *at); i >= 0 && len(out) < h; i-- {
 		v := broken[i]
 		text := fmt.Sprintf(" %s %s", clock(v.At), v.Problem)
 		if v.From != "" {
@@ -200,11 +203,13 @@ func (c *canvas) problems() []string {
 		out = append(out, c.st.warn.Render(fit(inspect.Clean(text), c.w)))
 	}
 	out = c.page(out, c.w, h)
-	return append(out, c.dropped()...)
+	return append(out, c.dropped(drops, told, *at)...)
 }
 
-func (c *canvas) dropped() []string {
-	drops, told := c.m.Drops()
+// last is the newest of n that is shown when a list is scrolled by at.
+func last(n, at int) int { return max(n-1-at, min(n-1, 0)) }
+
+func (c *canvas) dropped(drops []inspect.Drop, told uint64, at int) []string {
 	total, reasons, known := c.m.Dropped()
 	head := " the broker does not say how much it dropped"
 	if known {
@@ -218,7 +223,7 @@ func (c *canvas) dropped() []string {
 		}
 		out = append(out, fit(inspect.Clean(" "+strings.Join(parts, ", ")), c.w))
 	}
-	for i := len(drops) - 1; i >= 0; i-- {
+	for i := last(len(drops), at); i >= 0; i-- {
 		d := drops[i]
 		text := fmt.Sprintf(" %s %s %s", clock(d.At), strings.ReplaceAll(d.Kind, "_", " "), d.Client)
 		if d.Count > 1 {
@@ -276,7 +281,9 @@ func (c *canvas) help() []string {
 			out = append(out, fit(" "+l, c.w))
 		}
 	}
-	return out
+	at := &c.s.cursor[viewHelp]
+	*at = max(min(*at, len(out)-c.h), 0)
+	return out[*at:]
 }
 
 // running is how long something takes that has not ended.
