@@ -142,7 +142,7 @@ func table() []asset {
 				"LICENSE":             Copy(sphinxSource + "/LICENSE"),
 				"MODEL":               Copy(sphinxSource + "/model/en-us/en-us/README"),
 			},
-			Form: 2,
+			Form: 3,
 		},
 	}
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // maxMemory bounds an instance, in bytes, as the program was linked. See build.MaxMemory.
-const maxMemory = 64 << 20
+const maxMemory = 192 << 20
 
 // keptMemory is the most that an instance may have to be kept, in bytes. It begins with 33 MiB, and what it
 // has taken for an utterance stays: of seven seconds in noise at 10 dB up to 9 MiB, so that some of
@@ -84,6 +84,7 @@ func (e *Engine) newDecoder() (_ *Decoder, err error) {
 func (d *Decoder) setUp() error {
 	settings, err := json.Marshal(map[string]any{
 		"hmm": "/m", "dict": "/m/words.dict", "lm": "/m/lm.bin", "mmap": false,
+		"maxhmmpf": 3000, "maxwpf": 5, // bounds of what noise costs; no text of people changes by them
 		// fwdflat and bestpath, the second and the third pass, are on by themselves
 	})
 	if err != nil {

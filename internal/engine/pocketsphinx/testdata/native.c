@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 
     if (argc != 3)
         return 2;
-    snprintf(settings, sizeof(settings), "{\"hmm\":\"%s\",\"dict\":\"%s/words.dict\",\"lm\":\"%s/lm.bin\",\"mmap\":false}", argv[1],
+    snprintf(settings, sizeof(settings), "{\"hmm\":\"%s\",\"dict\":\"%s/words.dict\",\"lm\":\"%s/lm.bin\",\"mmap\":false,\"maxhmmpf\":3000,\"maxwpf\":5}", argv[1],
              argv[1], argv[1]);
     if (pw_open(settings) != 0 || (f = fopen(argv[2], "rb")) == NULL)
         return 1;
