@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/tarsd/tarsd/internal/audio"
+
+	"github.com/tarsd/tarsd/internal/engine/pocketsphinx"
 )
 
 // rest is how long an engine that failed is asked after the others.
@@ -74,6 +76,11 @@ func (c *Chain) note(i int, err error) {
 		delete(c.failed, i)
 		delete(c.errs, i)
 		return
+	}
+	for _, asked := range []error{ErrLang, ErrTooLong, pocketsphinx.ErrTooLong} {
+		if errors.Is(err, asked) { // that is the matter of who asked; the next one asks for something else
+			return
+		}
 	}
 	c.failed[i], c.errs[i] = time.Now(), err
 }

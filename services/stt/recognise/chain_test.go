@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tarsd/tarsd/internal/engine/pocketsphinx"
 )
 
 // fake is an engine that does as it is told, and notes what it got.
@@ -180,4 +182,20 @@ func TestChainEnds(t *testing.T) {
 			require.NoError(t, r.Feed(t.Context(), sound(5*piece)), "a second for each second of sound")
 		})
 	})
+}
+
+// TestChainAskedTooMuch: an engine that does not have a language, or takes no more sound, has not failed.
+func TestChainAskedTooMuch(t *testing.T) {
+	t.Parallel()
+	for _, why := range []error{ErrLang, ErrTooLong, pocketsphinx.ErrTooLong} {
+		first, second := &fake{name: "a", feed: func(context.Context) error { return why }}, &fake{name: "b"}
+		c := NewChain([]Engine{first, second}, nil, time.Second)
+		r := c.Begin(Utterance{Lang: "de"})
+		res, err := hear(t.Context(), r, sound(100))
+		require.NoError(t, err)
+		assert.Equal(t, "b", res.Text)
+		require.NoError(t, r.Close())
+		require.NoError(t, c.Err())
+		assert.Equal(t, "a", c.Name(), "%v", why)
+	}
 }
