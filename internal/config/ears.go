@@ -89,6 +89,9 @@ func (e Ears) check(key string, ps *Problems) {
 			ps.add(key+"."+v.name, "", "%v is not from %v to %v", v.is, v.min, v.max)
 		}
 	}
+	if e.Spectrum.Socket.Host == "" { // which would be all addresses, without a word
+		ps.add(key+".spectrum.socket.host", "", "must be set; 0.0.0.0 is all addresses")
+	}
 	if e.Idle < Duration(time.Second) || e.Idle > Duration(time.Hour) {
 		ps.add(key+".idle", "", "%s is not from 1s to 1h", e.Idle)
 	}

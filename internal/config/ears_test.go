@@ -24,6 +24,7 @@ func TestEars(t *testing.T) {
 		"spectrum.bins":        func(c *Ears) { c.Spectrum.Bins = 7 },
 		"spectrum.rate":        func(c *Ears) { c.Spectrum.Rate = math.NaN() },
 		"spectrum.socket.port": func(c *Ears) { c.Spectrum.Socket.Port = 0 },
+		"spectrum.socket.host": func(c *Ears) { c.Spectrum.Socket.Host = "" },
 		"spectrum.socket.path": func(c *Ears) { c.Spectrum.Socket.Path = "fft" },
 		"fanout.path":          func(c *Ears) { c.FanOut.Path = "fan.sock" },
 	} {
